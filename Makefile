@@ -1,0 +1,102 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3) python3)
+PORT ?= 5000
+UV := .venv/bin/uv
+READY := .venv/.ready
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+define NO_PYTHON
+error: Python 3.11 or newer with its venv module is needed, and '$(PYTHON)' is not one.
+On Debian: apt install python3.11 python3.11-venv. To use another one: make PYTHON=/path/to/python3.11 setup
+endef
+export NO_PYTHON
+
+.PHONY: help
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- environment ----------------------------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: $(READY)  ## Make .venv with what requirements.lock pins (again where it changed)
+
+$(UV):
+	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || \
+		{ echo "$$NO_PYTHON" >&2; exit 2; }
+	$(PYTHON) -m venv --clear .venv
+	awk '/^[^ ]/ {uv = /^uv==/} uv' requirements.lock > .venv/uv.txt
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
+
+$(READY): requirements.lock pyproject.toml | $(UV)
+	@echo "Installing the locked packages into .venv (6 GB, a few minutes)" >&2
+	$(UV) pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements.lock
+	$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: lock
+lock: | $(UV)  ## Pin the newest versions that pyproject.toml allows and the lock does not exclude
+	$(UV) pip compile pyproject.toml --quiet --all-extras --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 -o requirements.lock
+
+# ---- results --------------------------------------------------------------------------------------------------------
+
+.PHONY: tables
+tables: setup  ## Every table at the default scale (under 20 minutes on 2 cores)
+	snakemake --cores all results/tables/
+
+.PHONY: figures
+figures: setup  ## Every figure at the default scale
+	snakemake --cores all results/figures/
+
+.PHONY: smoke
+smoke: setup  ## The whole pipeline at the smallest scale (2 minutes)
+	snakemake --cores all --config scale=smoke -- results/tables/ results/figures/
+
+.PHONY: ui
+ui: setup  ## The runs in MLflow, at 127.0.0.1 (PORT=5000)
+	mdm-prime ui --port $(PORT)
+
+.PHONY: check-reference
+check-reference: setup  ## Compare results/tables with results/reference
+	mdm-prime check-reference
+
+.PHONY: reference
+reference: setup  ## Keep the present tables and figures as results/reference
+	@test -d results/tables && test -d results/figures || \
+		{ echo "error: no results/tables or results/figures; make them first: make tables figures" >&2; exit 2; }
+	rm -rf results/reference
+	mkdir results/reference
+	cp -r results/tables results/figures results/reference/
+
+# ---- checks ---------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: lint  ## Lint, types and tests
+	pytest
+
+.PHONY: lint
+lint: setup  ## Lint and types only
+	ruff check
+	ruff format --check
+	mypy
+
+.PHONY: format
+format: setup  ## Rewrite the code as the linter wants it
+	ruff check --fix
+	ruff format
+
+# ---- removal --------------------------------------------------------------------------------------------------------
+
+.PHONY: clean
+clean:  ## Remove results (not results/reference) and caches
+	if [ -d results ]; then find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +; fi
+	rm -rf .snakemake .mypy_cache .pytest_cache .ruff_cache build
+	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean  ## Remove .venv as well
+	rm -rf .venv

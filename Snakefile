@@ -1,0 +1,46 @@
+# The graph from embedded data to the paper's tables and figures: includes and final targets only.
+#
+#   snakemake --cores all results/tables/                       the tables, at the default scale
+#   snakemake --cores all --config scale=smoke -- results/tables/
+#
+# MDM_PRIME_SCALE in the environment chooses the scale as well; --config wins.
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/sample.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+TABLES = [file for name in layout.TABLES for file in layout.table_files(RESULTS, name)]
+FIGURES = [file for name in layout.FIGURES for file in layout.figure_files(RESULTS, name)]
+
+
+rule all:
+    default_target: True
+    input:
+        TABLES,
+        FIGURES,
+
+
+# A folder cannot be a target beside the files in it, but a rule's name can look like one.
+rule:
+    name: "results/tables/"
+    input: TABLES
+
+
+rule:
+    name: "results/tables"
+    input: TABLES
+
+
+rule:
+    name: "results/figures/"
+    input: FIGURES
+
+
+rule:
+    name: "results/figures"
+    input: FIGURES

@@ -1,0 +1,185 @@
+"""The command line: one verb a stage. Heavy libraries are imported by the verb that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mdm_prime import config, layout
+from mdm_prime.errors import UserError
+
+if TYPE_CHECKING:
+    from mdm_prime.stages.place import Place
+
+EXAMPLES = """\
+examples:
+  mdm-prime data text
+  mdm-prime train text/l4/seed0
+  mdm-prime evaluate text/l4/seed0
+  mdm-prime --params params/smoke.yaml table claims
+  snakemake --cores all results/tables/       (all of it, in the right order)
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a verb; returns 0, 1 for a failed comparison, 2 for bad input, 130 or 143 for an interrupted stage."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it starts
+    options = parser().parse_args(arguments)
+    try:
+        status: int | None = options.verb(options)
+    except UserError as error:
+        print(f"mdm-prime: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a folder that cannot be written
+        print(f"mdm-prime: {error.filename or 'input/output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return status or 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The verbs and their arguments."""
+    root = argparse.ArgumentParser(
+        prog="mdm-prime",
+        description="Masked diffusion over sub-tokens, the published loss beside the bound.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default = config.default_params()
+    root.add_argument("--params", type=Path, default=Path(default), help=f"parameters of a scale (now {default})")
+    root.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (now results)")
+    verbs = root.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    def add(name: str, verb: Callable[[argparse.Namespace], int | None], summary: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        added.set_defaults(verb=verb)
+        return added
+
+    def add_run(name: str, verb: Callable[[argparse.Namespace], int | None], summary: str) -> None:
+        add(name, verb, summary).add_argument("run", metavar="TASK/VARIANT/seedN", help="such as text/l4/seed0")
+
+    add("check-params", _check_params, "validate the parameters and list their runs")
+    add("data", _data, "make a data set: tokens, metadata").add_argument("task", choices=config.TASKS)
+    add_run("train", _train, "train a run, or go on with an interrupted one")
+    add_run("evaluate", _evaluate, "estimate the bound and the published loss of a trained run")
+    add_run("sample", _sample, "draw samples from a trained run, counting network evaluations")
+    add("oracle", _oracle, "both objectives at the true posterior, by enumeration")
+    add("idle-steps", _idle_steps, "count the steps of the sampler that change nothing (Figure 1)")
+    add("table", _table, "write a table as csv, md and tex").add_argument("name", choices=layout.TABLES)
+    add("figure", _figure, "draw a figure as png and pdf").add_argument("name", choices=layout.FIGURES)
+    compare = add("check-reference", _check_reference, "compare results/tables with the tables of a reference run")
+    compare.add_argument("--reference", type=Path, default=Path("results/reference"))
+    pipeline = add("pipeline", _pipeline, "open or close the MLflow run of a whole pipeline (called by Snakemake)")
+    pipeline.add_argument("action", choices=("start", "finished", "failed"))
+    pipeline.add_argument("--run-id", default=os.environ.get("MDM_PRIME_PARENT_RUN"), help="what `start` printed")
+    add("ui", _ui, "serve the MLflow pages on 127.0.0.1 and print their address").add_argument(
+        "--port", type=int, default=5000
+    )
+    return root
+
+
+def _place(options: argparse.Namespace) -> Place:
+    from mdm_prime.stages.place import Place
+
+    return Place(config.load(options.params), options.results)
+
+
+def _check_params(options: argparse.Namespace) -> None:
+    loaded = config.load(options.params)
+    for task in config.TASKS:
+        for run in loaded.runs(task):
+            print(run.name)
+
+
+def _data(options: argparse.Namespace) -> None:
+    from mdm_prime.stages.prepare import prepare_data
+
+    prepare_data(_place(options), options.task)
+
+
+def _train(options: argparse.Namespace) -> int | None:
+    from mdm_prime.stages.train import train
+    from mdm_prime.training.loop import TrainingInterruptedError
+
+    try:
+        train(_place(options), options.run)
+    except TrainingInterruptedError as error:
+        print(f"mdm-prime: {error}", file=sys.stderr)
+        return 143
+    return None
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from mdm_prime.stages.evaluate import evaluate
+
+    evaluate(_place(options), options.run)
+
+
+def _sample(options: argparse.Namespace) -> None:
+    from mdm_prime.stages.sample import sample
+
+    sample(_place(options), options.run)
+
+
+def _oracle(options: argparse.Namespace) -> None:
+    from mdm_prime.stages.prepare import run_oracle
+
+    run_oracle(_place(options))
+
+
+def _idle_steps(options: argparse.Namespace) -> None:
+    from mdm_prime.stages.prepare import count_idle_steps
+
+    count_idle_steps(_place(options))
+
+
+def _table(options: argparse.Namespace) -> None:
+    from mdm_prime.reporting import tables
+
+    tables.write(options.name, config.load(options.params), options.results)
+
+
+def _figure(options: argparse.Namespace) -> None:
+    from mdm_prime.reporting import figures
+
+    figures.write(options.name, config.load(options.params), options.results)
+
+
+def _check_reference(options: argparse.Namespace) -> int:
+    from mdm_prime.reporting import reference
+
+    differences = reference.compare(options.reference, options.results)
+    for line in differences:
+        print(line)
+    if not differences:
+        print(f"{options.results}/tables agrees with {options.reference}/tables")
+    return 1 if differences else 0
+
+
+def _pipeline(options: argparse.Namespace) -> None:
+    from mdm_prime import tracking
+
+    if options.action == "start":
+        loaded = config.load(options.params)
+        print(tracking.start_pipeline(options.results, options.params, loaded.scale))
+    elif options.run_id:
+        tracking.finish_pipeline(options.results, options.run_id, "FINISHED" if options.action == "finished" else "FAILED")
+    else:
+        raise UserError("pipeline: --run-id is missing; give what `mdm-prime pipeline start` printed")
+
+
+def _ui(options: argparse.Namespace) -> None:
+    from mdm_prime import tracking
+
+    tracking.ui(options.results, options.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Likelihoods, oracle values and idle steps, each from saved files to one JSON file."""

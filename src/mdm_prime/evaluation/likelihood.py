@@ -1,0 +1,112 @@
+"""Both losses of a trained network on held-out sequences, without a cut-off at t near 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mdm_prime.masking import mask_exactly
+from mdm_prime.objectives import Denoiser, autoregressive_loss, sequence_losses
+from mdm_prime.schedules import Schedule
+from mdm_prime.subtokens import Subtokenizer
+
+GOLDEN_RATIO = (5**0.5 - 1) / 2
+
+
+class Estimate(NamedTuple):
+    """A mean over draws and its standard error, in nats per token."""
+
+    mean: float
+    stderr: float
+
+
+class Likelihood(NamedTuple):
+    """The bound and the published loss, estimated from the same draws."""
+
+    nelbo: Estimate
+    joint_loss: Estimate
+    num_samples: int
+
+
+def masked_likelihood(
+    denoiser: Denoiser,
+    tokens: NDArray[np.unsignedinteger],
+    subtokenizer: Subtokenizer,
+    schedule: Schedule,
+    *,
+    carry_over: bool,
+    num_samples: int,
+    batch_size: int,
+    seed: int,
+    device: torch.device,
+    report: Callable[[int], None] = lambda done: None,
+) -> Likelihood:
+    """The integral over t as a sum over the number k of masked sub-tokens.
+
+    With n = L * ell, a uniformly random subset of k sub-tokens has the weight n / k, for every schedule; k runs over
+    1..n as a low-discrepancy sequence. Given k, 1 - alpha(t) has the distribution Beta(k, n - k + 1), from which a
+    time for networks that use it is drawn. Without carry-over the published loss also scores positions with nothing
+    masked; its integral diverges at k = 0, a term that no k >= 1 has and that the bound never has.
+
+    Args:
+        denoiser: see mdm_prime.objectives.
+        tokens: (N, L), held-out sequences; gone through in a random order, again and again.
+        subtokenizer: the map between tokens and sub-tokens.
+        schedule: gives the time that belongs to a share of masked sub-tokens.
+        carry_over: see mdm_prime.objectives.token_log_probs.
+        num_samples: draws of (sequence, subset).
+        batch_size: draws in one pass.
+        seed: of numpy's and torch's generators.
+        device: where to compute.
+        report: called with the number of draws done.
+    """
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator(device).manual_seed(seed)
+    order = np.concatenate([rng.permutation(len(tokens)) for _ in range(-(-num_samples // len(tokens)))])[:num_samples]
+    size = tokens.shape[1] * subtokenizer.num_subtokens
+    shares = (rng.random() + GOLDEN_RATIO * np.arange(num_samples)) % 1.0
+    numbers = 1 + np.minimum((shares * size).astype(np.int64), size - 1)
+    times = schedule.inverse(1 - torch.from_numpy(rng.beta(numbers, size - numbers + 1)))
+    sums: list[Tensor] = []
+    for start in range(0, num_samples, batch_size):
+        batch = slice(start, start + batch_size)
+        x = torch.from_numpy(tokens[np.sort(order[batch])].astype(np.int64)).to(device)
+        number = torch.from_numpy(numbers[batch]).to(device)
+        y = mask_exactly(subtokenizer.encode(x), number, subtokenizer.mask_id, generator)
+        with torch.no_grad():
+            losses = sequence_losses(
+                denoiser, x, y, times[batch].float().to(device), subtokenizer, carry_over=carry_over
+            )
+        sums.append((torch.stack(losses).double() * (size / number)).cpu())
+        report(min(start + batch_size, num_samples))
+    joint, marginal = torch.cat(sums, 1) / tokens.shape[1]
+    return Likelihood(_estimate(marginal), _estimate(joint), num_samples)
+
+
+def autoregressive_likelihood(
+    network: Denoiser,
+    tokens: NDArray[np.unsignedinteger],
+    start_id: int,
+    *,
+    batch_size: int,
+    device: torch.device,
+    report: Callable[[int], None] = lambda done: None,
+) -> Likelihood:
+    """The exact negative log-likelihood of every sequence of tokens (N, L); the standard error is over sequences."""
+    sums = []
+    for start in range(0, len(tokens), batch_size):
+        x = torch.from_numpy(tokens[start : start + batch_size].astype(np.int64)).to(device)
+        with torch.no_grad():
+            sums.append(autoregressive_loss(network, x, start_id).double().cpu())
+        report(min(start + batch_size, len(tokens)))
+    exact = _estimate(torch.cat(sums) / tokens.shape[1])
+    return Likelihood(exact, exact, len(tokens))
+
+
+def _estimate(values: Tensor) -> Estimate:
+    return Estimate(float(values.mean()), float(values.std() / len(values) ** 0.5))

@@ -1,0 +1,26 @@
+"""The forward process: which sub-tokens are hidden."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def stratified_times(num: int, t_min: float, generator: torch.Generator) -> Tensor:
+    """(num,) float32 in (t_min, 1]: one uniform offset, antithetic over the batch (MDLM, appendix C.3)."""
+    offset = torch.rand(1, generator=generator, device=generator.device)
+    u = (offset + torch.arange(num, device=generator.device) / num) % 1.0
+    return 1 - (1 - t_min) * u
+
+
+def mask_independently(y: Tensor, probability: Tensor, mask_id: int, generator: torch.Generator) -> Tensor:
+    """Masks each sub-token of y (B, L, ell) with its sequence's probability (B,). Returns (B, L, ell) int64."""
+    u = torch.rand(y.shape, generator=generator, device=y.device)
+    return y.masked_fill(u < probability.view(-1, 1, 1), mask_id)
+
+
+def mask_exactly(y: Tensor, number: Tensor, mask_id: int, generator: torch.Generator) -> Tensor:
+    """Masks a uniformly random subset of exactly number (B,) sub-tokens of each sequence of y (B, L, ell)."""
+    u = torch.rand(y.shape, generator=generator, device=y.device, dtype=torch.float64).flatten(1)
+    rank = u.argsort(1).argsort(1).view_as(y)
+    return y.masked_fill(rank < number.view(-1, 1, 1), mask_id)

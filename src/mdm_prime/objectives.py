@@ -1,0 +1,124 @@
+"""The two objectives: the published loss, and the bound on the likelihood.
+
+`joint_loss` scores every token by the joint log-probability of its sub-tokens (the paper's objective). For more than
+one sub-token it is not a bound on the likelihood. `nelbo` scores every masked sub-token by its own marginal and is a
+bound for any network. A denoiser is a callable `denoiser(y, t, where) -> logits` with y (B, L, ell) int64,
+t (B,) and where (B, L) bool; it returns (N, V) logits for the N positions with `where`, in row-major order.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mdm_prime.subtokens import Subtokenizer
+
+
+class Denoiser(Protocol):
+    """Anything that turns partially masked sub-tokens into logits over tokens."""
+
+    def __call__(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
+        """Y (B, L, ell) int64, t (B,) float, where (B, L) bool; returns (N, V) logits."""
+        ...
+
+
+class Losses(NamedTuple):
+    """Unweighted sums over a sequence, in nats, (B,) each."""
+
+    joint: Tensor  # sum over i of -log p(x_i | y_t)
+    marginal: Tensor  # sum over masked (i, j) of -log p(y^{ij} | y_t)
+
+
+def token_log_probs(logits: Tensor, y: Tensor, digits: Tensor, mask_id: int, carry_over: bool) -> Tensor:
+    """Log p(x_i = c | y_t), normalised over the tokens that the visible sub-tokens allow.
+
+    Args:
+        logits: (N, V).
+        y: (N, ell) sub-tokens of those positions, with masks.
+        digits: (V, ell), the sub-tokens of every token.
+        mask_id: the sub-token that stands for 'masked'.
+        carry_over: whether tokens that disagree with a visible sub-token are excluded (MDM-Prime, section 3.3).
+
+    Returns:
+        (N, V) in at least float32; -inf for an excluded token.
+    """
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if carry_over:
+        logits = logits.masked_fill(~consistent(y, digits, mask_id), -torch.inf)
+    return logits.log_softmax(-1)
+
+
+def consistent(y: Tensor, digits: Tensor, mask_id: int) -> Tensor:
+    """(N, V) bool: token c agrees with every visible sub-token of y (N, ell); digits is (V, ell)."""
+    allowed = torch.ones(y.shape[0], digits.shape[0], dtype=torch.bool, device=y.device)
+    for visible, digit in zip(y.unbind(-1), digits.unbind(-1), strict=True):
+        allowed &= (visible[:, None] == digit) | (visible[:, None] == mask_id)
+    return allowed
+
+
+def true_token_loss(log_probs: Tensor, x: Tensor) -> Tensor:
+    """-log p(x_i | y_t) for log_probs (N, V) and tokens x (N,); returns (N,)."""
+    return -log_probs.gather(-1, x[:, None]).squeeze(-1)
+
+
+def true_subtoken_losses(log_probs: Tensor, y: Tensor, y_clean: Tensor, digits: Tensor, mask_id: int) -> Tensor:
+    """-log p(y^{ij} | y_t) for each masked sub-token, 0 for a visible one.
+
+    The marginal of a sub-token sums log_probs (N, V) over the tokens with that digit one digit at a time.
+    y, y_clean are (N, ell); returns (N, ell).
+    """
+    losses = []
+    for noised, clean, digit in zip(y.unbind(-1), y_clean.unbind(-1), digits.unbind(-1), strict=True):
+        marginal = log_probs.masked_fill(digit != clean[:, None], -torch.inf).logsumexp(-1)
+        losses.append(torch.where(noised == mask_id, -marginal, 0.0))
+    return torch.stack(losses, -1)
+
+
+def autoregressive_loss(network: Denoiser, x: Tensor, start_id: int) -> Tensor:
+    """-log p(x) of a causal network in nats, (B,), for tokens x (B, L): exact, since position i sees tokens < i only.
+
+    `start_id` stands before the first token; the mask's embedding serves for it.
+    """
+    everywhere = torch.ones_like(x, dtype=torch.bool)
+    logits = network(shifted(x, start_id)[..., None], torch.zeros(len(x), device=x.device), everywhere)
+    return F.cross_entropy(logits.float(), x.flatten(), reduction="none").view_as(x).sum(-1)
+
+
+def shifted(x: Tensor, start_id: int) -> Tensor:
+    """Tokens (B, L) moved one to the right, start_id first: what a causal network reads."""
+    return F.pad(x[:, :-1], (1, 0), value=start_id)
+
+
+def sequence_losses(
+    denoiser: Denoiser,
+    x: Tensor,
+    y: Tensor,
+    t: Tensor,
+    subtokenizer: Subtokenizer,
+    *,
+    carry_over: bool,
+    joint: bool = True,
+    marginal: bool = True,
+) -> Losses:
+    """Both sums of design section 2, without their weight, for tokens x (B, L) and noised sub-tokens y (B, L, ell).
+
+    Logits are asked for only where a term can differ from zero: at positions with a masked sub-token, and, for the
+    published loss without carry-over, everywhere (it also scores positions whose sub-tokens are all visible).
+    A sum that is not asked for is returned as zeros.
+    """
+    masked = (y == subtokenizer.mask_id).any(-1)
+    where = masked if carry_over or not joint else torch.ones_like(masked)
+    digits = subtokenizer.digits(x.device)
+    mask_id = subtokenizer.mask_id
+    log_probs = token_log_probs(denoiser(y, t, where), y[where], digits, mask_id, carry_over)
+    zeros = log_probs.new_zeros(x.shape)
+    sums = [zeros.sum(-1), zeros.sum(-1)]
+    if joint:
+        sums[0] = zeros.masked_scatter(where, true_token_loss(log_probs, x[where])).sum(-1)
+    if marginal:
+        terms = true_subtoken_losses(log_probs, y[where], digits[x[where]], digits, mask_id).sum(-1)
+        sums[1] = zeros.masked_scatter(where, terms).sum(-1)
+    return Losses(*sums)

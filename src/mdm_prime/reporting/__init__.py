@@ -1,0 +1,1 @@
+"""Tables, figures and claims, made from saved result files only: nothing here imports torch."""

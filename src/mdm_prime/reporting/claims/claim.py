@@ -1,0 +1,83 @@
+"""The record of a claim, and how two numbers are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite, isnan, sqrt
+from typing import Literal
+
+from mdm_prime.reporting.records import Row
+
+Tables = Mapping[str, list[Row]]  # by name, as read from the csv files
+
+Verdict = Literal["reproduced", "refuted", "not testable at this scale"]
+REPRODUCED: Verdict = "reproduced"
+REFUTED: Verdict = "refuted"
+NOT_TESTABLE: Verdict = "not testable at this scale"
+
+DECIDING = 2.0  # a difference counts beyond this many combined uncertainties
+
+Comparison = Literal["below", "above", "undecided"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row of the claims table, without the scale."""
+
+    claim: str
+    where: str
+    published_value: str
+    corrected_value: str
+    our_value: str
+    verdict: Verdict
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its Monte Carlo standard error and its standard deviation over training seeds.
+
+    `spread` is NaN when it is unknown (one seed): such an estimate decides no comparison between models.
+    """
+
+    value: float
+    stderr: float = 0.0
+    spread: float = 0.0
+
+    @property
+    def uncertainty(self) -> float:
+        """The spread enters undivided: with two or three seeds the error of their mean is itself hardly known."""
+        return sqrt(self.stderr**2 + self.spread**2)
+
+    def text(self, decimals: int) -> str:
+        if isnan(self.spread):
+            return f"{self.value:.{decimals}f} ± {self.stderr:.{decimals}f} (one seed)"
+        return f"{self.value:.{decimals}f}" + (f" ± {self.uncertainty:.{decimals}f}" if self.uncertainty else "")
+
+
+def compare(first: Estimate, second: Estimate) -> Comparison:
+    """Whether `first` lies below or above `second` by more than twice the combined uncertainty."""
+    uncertainty = sqrt(first.uncertainty**2 + second.uncertainty**2)
+    difference = first.value - second.value
+    if not (isfinite(uncertainty) and isfinite(difference)) or abs(difference) <= DECIDING * uncertainty:
+        return "undecided"
+    return "below" if difference < 0 else "above"
+
+
+def improves(comparisons: list[Comparison]) -> Verdict:
+    """The verdict on 'lower in every case': all below, or some above and none below; else the numbers do not decide."""
+    if comparisons and all(result == "below" for result in comparisons):
+        return REPRODUCED
+    if "above" in comparisons and "below" not in comparisons:
+        return REFUTED
+    return NOT_TESTABLE
+
+
+def rows(tables: Tables, name: str, **equal: object) -> list[Row]:
+    """A table's rows with the given values; none when the table or a column of it is missing."""
+    return [row for row in tables.get(name, []) if all(row.get(key) == value for key, value in equal.items())]
+
+
+def evidence(name: str) -> str:
+    return f"tables/{name}.csv"

@@ -1,0 +1,21 @@
+"""The paper's numbers and the errata's, as small CSV files with a `source` column each."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from mdm_prime.reporting.records import Row, parse
+
+
+def read(name: str) -> list[Row]:
+    """The rows of one of the CSV files beside this module, by its stem; an empty cell is None."""
+    with (resources.files(__name__) / f"{name}.csv").open(encoding="utf-8") as file:
+        return parse(file)
+
+
+def openwebtext(model: str, num_subtokens: int | None = None) -> Row:
+    """A row of Table 1. Raises KeyError for a model that it does not have; any number matches an ARM."""
+    for row in read("openwebtext_perplexity"):
+        if row["model"] == model and row["num_subtokens"] in (num_subtokens, None):
+            return row
+    raise KeyError((model, num_subtokens))

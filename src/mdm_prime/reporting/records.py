@@ -1,0 +1,60 @@
+"""Saved CSV and JSON files as plain values. Needs no pandas, so that figures start fast."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from math import nan
+from pathlib import Path
+from typing import Any
+
+from mdm_prime import layout
+from mdm_prime.errors import UserError
+
+Row = dict[str, Any]  # column -> int, float, str, or None for an empty cell
+
+_INTEGER = re.compile(r"[-+]?\d+")
+_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+def parse(lines: Iterable[str]) -> list[Row]:
+    """Rows of a CSV with a header line."""
+    return [{name: _value(cell) for name, cell in row.items()} for row in csv.DictReader(lines)]
+
+
+def read_csv(path: Path) -> list[Row]:
+    """Raises UserError when the file cannot be read."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return parse(file)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); make it with: snakemake --cores all {path}"
+        ) from None
+
+
+def read_table(results: Path, name: str) -> list[Row]:
+    """The rows of a finished table."""
+    return read_csv(layout.table_files(results, name)[0])
+
+
+def pick(path: Path, values: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """The given keys of a mapping that was read from `path`. Raises UserError for one that is missing."""
+    missing = [key for key in keys if key not in values]
+    if missing:
+        raise UserError(f"{path}: key {missing[0]!r} is missing; delete the file and run the pipeline again")
+    return {key: values[key] for key in keys}
+
+
+def number(value: float | None) -> float:
+    """A cell as a float, NaN where it is empty."""
+    return nan if value is None else float(value)
+
+
+def _value(cell: str) -> Any:
+    if cell == "":
+        return None
+    if _INTEGER.fullmatch(cell):
+        return int(cell)
+    return float(cell) if _FLOAT.fullmatch(cell) else cell

@@ -1,0 +1,108 @@
+"""The stage `train`: from a data set to averaged weights, resumable at any moment."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import time
+from pathlib import Path
+
+import torch
+
+from mdm_prime import files, layout, tracking
+from mdm_prime.config import Run
+from mdm_prime.progress import progress
+from mdm_prime.stages.place import Place, describe, identity, loss_name, mathematics, network_of, tags
+from mdm_prime.training import checkpoint, loop, losses
+
+
+def train(place: Place, name: str) -> None:
+    """Trains one run, from its saved state if there is one, and writes layout.RUN_FILES."""
+    run, device = place.config.run(name), place.device()
+    tokens, meta = place.tokens(run.task, "train"), place.meta(run.task)
+    output = layout.run_dir(place.root, name)
+    state = output / "state.safetensors"
+    digest = identity(run, meta)
+    torch.manual_seed(run.seed)
+    network = network_of(run).to(device)
+    torch.set_deterministic_debug_mode("warn")
+    with (
+        tracking.stage(
+            place.results,
+            stage="train",
+            name=name,
+            params=run.model_dump(mode="json"),
+            tags=tags(run, place, meta),
+        ) as tracked,
+        progress(f"train {name}", run.training.steps) as update,
+        _StopOnSignal() as stop,
+    ):
+        rows: list[tuple[float, int]] = []
+
+        def report(row: loop.Progress) -> None:
+            rows.append((time.monotonic(), row.train_tokens))
+            values = {loss_name(run): row.loss, "learning_rate": row.learning_rate, "gradient_norm": row.gradient_norm}
+            if len(rows) > 1:
+                (before, tokens_before), (now, tokens_now) = rows[-2:]
+                values["tokens_per_second"] = (tokens_now - tokens_before) / (now - before)
+            update(row.step, f"{loss_name(run)} {row.loss:.4f}, {values.get('tokens_per_second', 0):,.0f} tokens/s")
+            tracked.metric(row.step, values)
+
+        average, history = loop.train(
+            network,
+            tokens,
+            loss_of(run),
+            run.training,
+            seed=run.seed,
+            digest=digest,
+            state_file=state,
+            device=device,
+            report=report,
+            stop=stop,
+        )
+        weights = output / "weights.safetensors"
+        checkpoint.save(weights, average, {"digest": digest, "run": run.model_dump(mode="json")})
+        _write_history(output / "history.csv", history)
+        described = describe(run, network, history[-1].train_tokens) | {
+            "steps": run.training.steps,
+            "weights_sha256": files.sha256_of(weights),
+            "data_sha256": meta["sha256"],
+            "config": run.model_dump(mode="json"),
+            "digest": digest,
+        }
+        files.write_json(output / "run.json", described)
+        tracked.link("weights", weights)
+        tracked.artifact(output / "run.json")
+    state.unlink()
+
+
+def loss_of(run: Run) -> losses.Loss:
+    """What a run's training minimises."""
+    subtokenizer, schedule = mathematics(run)
+    if run.model == "autoregressive":
+        return losses.causal_loss(subtokenizer.mask_id)
+    return losses.masked_loss(subtokenizer, schedule, objective=run.training.objective, carry_over=run.carry_over)
+
+
+def _write_history(path: Path, history: list[loop.Progress]) -> None:
+    with files.replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(loop.Progress._fields)
+        writer.writerows(history)
+
+
+class _StopOnSignal:
+    """Inside the block SIGTERM only sets a flag, so that the state can be saved first; call it to read the flag."""
+
+    def __init__(self) -> None:
+        self.stopping = False
+
+    def __call__(self) -> bool:
+        return self.stopping
+
+    def __enter__(self) -> _StopOnSignal:
+        self.previous = signal.signal(signal.SIGTERM, lambda number, frame: setattr(self, "stopping", True))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        signal.signal(signal.SIGTERM, self.previous)

@@ -1,0 +1,98 @@
+"""MLflow's page, on this machine only."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mdm_prime.errors import UserError
+from mdm_prime.tracking import journal, mirror
+
+HOST = "127.0.0.1"
+START_WITHIN = 120.0  # seconds
+REFRESH_EVERY = 30.0  # seconds between two mirrors of a pipeline that is running
+
+
+def ui(results: Path, port: int) -> None:
+    """Serves the runs at 127.0.0.1 until it is interrupted, and prints the address that lists them.
+
+    Raises UserError when there is no run, the store is broken, the port is in use or the server does not start.
+    """
+    uri = mirror.store_uri(results)
+    if uri.startswith(("http:", "https:")):
+        raise UserError("MLFLOW_TRACKING_URI names a server: open its address in a browser, or unset the variable")
+    if importlib.util.find_spec("mlflow") is None:
+        raise UserError("mlflow is not installed; add the extra: pip install 'mdm-prime[pipeline]'")
+    if not any(journal.folder(results).glob("*.jsonl")):
+        raise UserError(f"{results}: holds no run; make some with: snakemake --cores all results/tables/")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            raise UserError(f"port {port}: cannot be used ({error}); give another one: make ui PORT=5001") from None
+    if not mirror.within(results, START_WITHIN):
+        raise UserError(f"{results}: the store cannot be written (see the warning above)")
+    with _server(results, uri, port) as server:
+        _await(server, port)
+        address = f"http://{HOST}:{port}/#/experiments/{mirror.experiment_id(results)}/runs"
+        sys.stdout.write(f"The runs are listed at {address}  (Ctrl-C ends it)\n")
+        sys.stdout.flush()
+        seen = _size(results)
+        while server.poll() is None:
+            time.sleep(REFRESH_EVERY)
+            if _size(results) != seen:
+                seen = _size(results)
+                mirror.within(results, START_WITHIN)
+    raise UserError(f"the server of MLflow ended with exit code {server.returncode}")
+
+
+@contextmanager
+def _server(results: Path, uri: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A running server; the whole process group is ended after the block, and on SIGTERM."""
+    artifacts = (results.resolve() / "mlartifacts").as_uri()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    stores = ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
+    settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_BACKEND_STORE_URI": uri}  # may hold a password
+    server = subprocess.Popen(
+        [*command, *stores],
+        env={**mirror.environment(), **settings},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield server
+    except KeyboardInterrupt:
+        sys.exit(0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(10)
+
+
+def _await(server: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_WITHIN
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise UserError(f"the server of MLflow did not start within {START_WITHIN:g} s; try it by itself: mlflow server")
+
+
+def _size(results: Path) -> int:
+    return sum(path.stat().st_size for path in journal.folder(results).glob("*.jsonl"))

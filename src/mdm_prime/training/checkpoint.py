@@ -1,0 +1,58 @@
+"""Checkpoints: tensors in safetensors, the rest as JSON in the same file's header, so that one rename saves both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn, optim
+
+from mdm_prime.errors import UserError
+from mdm_prime.files import replacing
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Writes tensors and JSON-able metadata atomically."""
+    with replacing(path) as temporary:
+        flat = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+        save_file(flat, temporary, {"json": json.dumps(metadata)})
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata. Raises UserError when the file is missing, truncated or no checkpoint."""
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            metadata = json.loads((file.metadata() or {})["json"])
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 (no mapping)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); train it first") from None
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a checkpoint ({error}); delete it and train again") from None
+
+
+def pack(network: nn.Module, average: Mapping[str, Tensor], optimizer: optim.Optimizer) -> dict[str, Tensor]:
+    """Everything that training goes on from, as one flat mapping."""
+    tensors: dict[str, Tensor] = {f"weights/{name}": parameter for name, parameter in network.named_parameters()}
+    tensors |= {f"average/{name}": value for name, value in average.items()}
+    for name, parameter in network.named_parameters():
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"optimizer/{key}/{name}"] = value
+    return tensors
+
+
+@torch.no_grad()
+def unpack(
+    tensors: Mapping[str, Tensor], network: nn.Module, average: dict[str, Tensor], optimizer: optim.Optimizer
+) -> None:
+    """Puts what `pack` gave back into place."""
+    for name, parameter in network.named_parameters():
+        parameter.copy_(tensors[f"weights/{name}"])
+        average[name].copy_(tensors[f"average/{name}"])
+        keys = [key.split("/")[1] for key in tensors if key.startswith("optimizer/") and key.endswith(f"/{name}")]
+        optimizer.state[parameter] = {key: tensors[f"optimizer/{key}/{name}"].clone() for key in keys}
+

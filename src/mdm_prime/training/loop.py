@@ -1,0 +1,160 @@
+"""The training loop. Every random number of a step follows from (seed, step), so a resumed run has the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mdm_prime.config import Training
+from mdm_prime.errors import UserError
+from mdm_prime.masking import stratified_times
+from mdm_prime.training import checkpoint, ema
+from mdm_prime.training.losses import Loss
+
+
+class Progress(NamedTuple):
+    """A row of history.csv; loss is the mean over the steps since the last row, in nats per token."""
+
+    step: int
+    train_tokens: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+
+
+class TrainingInterruptedError(Exception):
+    """Training was asked to stop; its state is saved."""
+
+
+def train(
+    network: nn.Module,
+    tokens: NDArray[np.unsignedinteger],
+    loss: Loss,
+    settings: Training,
+    *,
+    seed: int,
+    digest: str,
+    state_file: Path,
+    device: torch.device,
+    report: Callable[[Progress], None] = lambda progress: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[dict[str, Tensor], list[Progress]]:
+    """Trains `network` on the sequences tokens (N, L) and returns its averaged weights and the loss curve.
+
+    Args:
+        network: changed in place; on `device`.
+        tokens: (N, L) unsigned; may be memory-mapped.
+        loss: from mdm_prime.training.losses.
+        settings: the section `training` of the params file.
+        seed: of the order of the data, the times and the masks.
+        digest: identifies the run; a state file of another digest is not used.
+        state_file: written every checkpoint_every steps; if it is there, training goes on from it.
+        device: where to compute.
+        report: called every log_every steps.
+        stop: asked after every step; when true, the state is saved and TrainingInterruptedError raised.
+
+    Raises:
+        UserError: the loss or the gradient stopped being finite; the last good state file is kept.
+        TrainingInterruptedError: see `stop`.
+    """
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+    )
+    average = ema.copy_weights(network)
+    first, history = 1, list[Progress]()
+    sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss and gradient norm since the last row of history
+    if state_file.exists():
+        tensors, metadata = checkpoint.load(state_file, device)
+        if metadata["digest"] == digest:
+            checkpoint.unpack(tensors, network, average, optimizer)
+            first, history = metadata["step"] + 1, [Progress(*row) for row in metadata["history"]]
+            sums.copy_(torch.tensor(metadata["sums"]))
+
+    def save(step: int) -> None:
+        metadata = {"digest": digest, "step": step, "history": history, "sums": sums.tolist()}
+        checkpoint.save(state_file, checkpoint.pack(network, average, optimizer), metadata)
+
+    compiled = torch.compile(network) if settings.compile else network
+    network.train()
+    size = settings.batch_size * tokens.shape[1]
+    for step in range(first, settings.steps + 1):
+        generator = seed_step(seed, step, device)
+        x = torch.from_numpy(tokens[batch_rows(step, settings.batch_size, len(tokens), seed)].astype(np.int64)).to(
+            device
+        )
+        t = stratified_times(settings.batch_size, settings.t_min, generator)
+        optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
+        for part in range(0, settings.batch_size, settings.micro_batch_size or settings.batch_size):
+            rows = slice(part, part + (settings.micro_batch_size or settings.batch_size))
+            with autocast(settings.precision, device):
+                mean = loss(compiled, x[rows], t[rows], generator).sum() / size
+            mean.backward()
+            sums[0] += mean.detach()
+        sums[1] += nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        ema.update(average, network, settings.ema_decay, step)
+        last, stopping = step == settings.steps, stop()
+        due = last or step % settings.log_every == 0
+        saving = last or stopping or step % settings.checkpoint_every == 0
+        if (due or saving) and not torch.isfinite(sums).all():
+            kept = f"the last good state is kept in {state_file}" if state_file.exists() else "no state was saved yet"
+            raise UserError(
+                f"step {step}: the loss or its gradient is not finite ({', '.join(map(str, sums.tolist()))}); {kept}; "
+                "lower training.learning_rate or training.gradient_clip and train again"
+            )
+        if due:
+            loss_mean, norm_mean = (sums / (step - (history[-1].step if history else 0))).tolist()
+            history.append(Progress(step, step * size, loss_mean, learning_rate(step, settings), norm_mean))
+            report(history[-1])
+            sums.zero_()
+        if saving:
+            save(step)
+        if stopping and not last:
+            raise TrainingInterruptedError(f"stopped after step {step} of {settings.steps}; the same command goes on")
+    return average, history
+
+
+def seed_step(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """A generator for one step; dropout, which knows only the global one, is seeded alike."""
+    state = int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
+    torch.manual_seed(state)
+    return torch.Generator(device).manual_seed(state)
+
+
+def batch_rows(step: int, batch_size: int, num_sequences: int, seed: int) -> NDArray[np.int64]:
+    """The rows of step 1, 2, ...: consecutive pieces of one permutation of the data set after another."""
+    positions = np.arange((step - 1) * batch_size, step * batch_size)
+    epochs, places = positions // num_sequences, positions % num_sequences
+    return np.array([_permutation(seed, int(e), num_sequences)[p] for e, p in zip(epochs, places, strict=True)])
+
+
+@lru_cache(maxsize=2)
+def _permutation(seed: int, epoch: int, num_sequences: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch)).permutation(num_sequences)
+
+
+def learning_rate(step: int, settings: Training) -> float:
+    """Linear warm-up, then constant or linear to zero; steps count from 1."""
+    if step <= settings.warmup_steps:
+        return settings.learning_rate * step / settings.warmup_steps
+    if settings.decay == "constant":
+        return settings.learning_rate
+    left = (settings.steps - step + 1) / (settings.steps - settings.warmup_steps)
+    return settings.learning_rate * left
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Bfloat16 where asked for, and for `auto` on a GPU that has it; float32 elsewhere."""
+    wanted = precision == "bfloat16" or (
+        precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    )
+    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()

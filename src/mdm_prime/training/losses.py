@@ -1,0 +1,33 @@
+"""What a training step minimises: a callable `loss(network, x, t, generator) -> (B,)`, in nats a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mdm_prime.masking import mask_independently
+from mdm_prime.objectives import Denoiser, autoregressive_loss, sequence_losses
+from mdm_prime.schedules import Schedule
+from mdm_prime.subtokens import Subtokenizer
+
+Loss = Callable[[Denoiser, Tensor, Tensor, torch.Generator], Tensor]
+
+
+def masked_loss(subtokenizer: Subtokenizer, schedule: Schedule, *, objective: str, carry_over: bool) -> Loss:
+    """`joint_loss` (MDM-Prime, equation 7) or `nelbo`, at the times t that the step drew."""
+
+    def loss(network: Denoiser, x: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+        y = subtokenizer.encode(x)
+        y = mask_independently(y, schedule.mask_probability(t), subtokenizer.mask_id, generator)
+        joint = objective == "joint_loss"
+        losses = sequence_losses(network, x, y, t, subtokenizer, carry_over=carry_over, joint=joint, marginal=not joint)
+        return schedule.loss_weight(t) * (losses.joint if joint else losses.marginal)
+
+    return loss
+
+
+def causal_loss(start_id: int) -> Loss:
+    """The exact negative log-likelihood of an autoregressive network; ignores the times."""
+    return lambda network, x, t, generator: autoregressive_loss(network, x, start_id)

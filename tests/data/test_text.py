@@ -1,0 +1,291 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mdm_prime import data
+from mdm_prime.config import HubText, TextData
+from mdm_prime.data import arrays, text
+from mdm_prime.data import tokenizer as tokenizers
+from mdm_prime.data.documents import Corpus
+from mdm_prime.errors import UserError
+from mdm_prime.layout import DATA_FILES
+
+WORDS = ("sub-token", "mask", "naïve", "Größe", "entropy", "bound", "日本", "loss", "<|endoftext|>", "line\nend", "😀")
+
+
+def make_documents(num, seed=0, words=60):
+    rng = np.random.default_rng(seed)
+    return [f"Document {i}: " + " ".join(rng.choice(WORDS, size=words)) for i in range(num)]
+
+
+def config_of(files=(), **changes):
+    values = {"vocab_size": 300, "length": 16, "validation_fraction": 0.2, "seed": 0}
+    return TextData(kind="text", files=tuple(map(str, files)), **(values | changes))
+
+
+@pytest.fixture
+def own_files(tmp_path):
+    """20 documents, two of them twice."""
+    documents = make_documents(20)
+    folder = tmp_path / "own"
+    folder.mkdir()
+    files = []
+    for i, document in enumerate([*documents, documents[3], documents[11]]):
+        files.append(folder / f"{i}.txt")
+        files[-1].write_bytes(document.encode())
+    return files
+
+
+def stored_documents(folder, name):
+    """The texts of a split's documents; the last one is cut short unless the length is 1."""
+    tokenizer = tokenizers.load_tokenizer(folder / "tokenizer.json")
+    stream = np.load(folder / f"{name}.npy").reshape(-1)
+    ends = np.flatnonzero(stream == tokenizers.separator_id(tokenizer))
+    texts = [tokenizer.decode(part[part != 0].tolist()) for part in np.split(stream, ends)]
+    return texts if texts[-1] else texts[:-1]
+
+
+def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path, own_files):
+    for name in ("first", "second"):
+        data.prepare("text", config_of(own_files), tmp_path / name)
+    names = sorted(path.name for path in (tmp_path / "first").iterdir())
+    assert names == sorted(DATA_FILES["text"])
+    for name in names:
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+    meta = json.loads((tmp_path / "first" / "meta.json").read_text())
+    assert tuple(meta) == arrays.META_KEYS
+    assert meta["corpus"]["documents"] == 22
+    assert meta["corpus"]["bytes"] == sum(path.stat().st_size for path in own_files)
+    assert str(tmp_path) not in json.dumps(meta)
+    for name in ("train", "validation"):
+        x = np.load(tmp_path / "first" / f"{name}.npy")
+        assert x.dtype == np.uint16
+        assert x.shape == (meta[f"{name}_sequences"], 16)
+        assert x.max() < 300
+
+
+def test_threads_change_no_byte(tmp_path, own_files):
+    code = (
+        "import sys; from pathlib import Path; from mdm_prime.config import TextData; from mdm_prime.data import text;"
+        "text.prepare(TextData.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    for threads in ("1", "4"):
+        environment = os.environ | {"RAYON_NUM_THREADS": threads, "PYTHONHASHSEED": threads}
+        subprocess.run(
+            [sys.executable, "-c", code, config_of(own_files).model_dump_json(), str(tmp_path / threads)],
+            check=True,
+            env=environment,
+        )
+    for name in DATA_FILES["text"]:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "4" / name).read_bytes()
+
+
+def test_the_stored_tokens_are_the_documents_and_none_is_on_both_sides(tmp_path, own_files):
+    text.prepare(config_of(own_files, length=1), tmp_path)
+    train, validation = (stored_documents(tmp_path, name) for name in ("train", "validation"))
+    assert sorted(train + validation) == sorted(path.read_text() for path in own_files)
+    assert not set(train) & set(validation)
+    assert len(set(validation)) == 4  # 0.2 of 20 different ones
+
+
+def test_a_duplicate_is_never_on_the_other_side():
+    documents = make_documents(50, words=3)
+    for seed in range(30):
+        source = Corpus("twice", lambda: iter([*documents, *documents[::-1]]))
+        _, split = text.split_by_document(source, 0.3, seed)
+        sides = [split.is_validation(document) for document in source.read()]
+        assert sides[:50] == sides[:49:-1]
+        assert sum(sides[:50]) == 15
+
+
+def test_the_split_depends_on_the_seed_and_not_on_the_order():
+    documents = make_documents(50, words=3)
+
+    def validation(source, seed):
+        _, split = text.split_by_document(source, 0.3, seed)
+        return {document for document in source.read() if split.is_validation(document)}
+
+    forward, backward = Corpus("a", lambda: iter(documents)), Corpus("b", lambda: iter(documents[::-1]))
+    assert validation(forward, 0) == validation(backward, 0)
+    assert validation(forward, 0) != validation(forward, 1)
+
+
+@pytest.mark.parametrize(("fraction", "expected"), [(0.001, 1), (0.5, 5), (0.999, 9)])
+def test_both_sides_have_a_document(fraction, expected):
+    documents = make_documents(10, words=3)
+    _, split = text.split_by_document(Corpus("ten", lambda: iter(documents)), fraction, 0)
+    assert sum(map(split.is_validation, documents)) == expected
+
+
+def test_validation_bytes_are_those_of_the_kept_text(tmp_path, own_files):
+    for length in (1, 16, 17):
+        text.prepare(config_of(own_files, length=length), tmp_path)
+        kept = stored_documents(tmp_path, "validation")
+        expected = sum(len(document.rstrip("\ufffd").encode()) for document in kept)
+        assert json.loads((tmp_path / "meta.json").read_text())["validation_bytes"] == expected
+
+
+def test_the_tokenizer_has_seen_no_validation_text(tmp_path):
+    """A word that only one document has becomes one token exactly when that document is for training."""
+    files = []
+    for i, document in enumerate(make_documents(10)):
+        files.append(tmp_path / f"{i}.txt")
+        files[-1].write_text(document + f" w{chr(97 + i) * 6}" * 200)
+    output = tmp_path / "output"
+    text.prepare(config_of(files, vocab_size=340), output)
+    tokenizer = tokenizers.load_tokenizer(output / "tokenizer.json")
+    validation = " ".join(stored_documents(output, "validation"))
+    for i in range(10):
+        word = f" w{chr(97 + i) * 6}"
+        assert (len(tokenizers.encode(tokenizer, word)) == 1) == (word not in validation)
+
+
+def test_a_single_file_is_cut_at_line_ends(tmp_path):
+    lines = [f"line {i} of a book, {i * i}\n" for i in range(500)]
+    book = tmp_path / "book.txt"
+    book.write_text("".join(lines))
+    text.prepare(config_of([book], length=1, validation_fraction=0.1), tmp_path / "output")
+    train, validation = (stored_documents(tmp_path / "output", name) for name in ("train", "validation"))
+    assert (len(train), len(validation)) == (9, 1)
+    assert sorted("".join(train + validation).splitlines(keepends=True)) == sorted(lines)
+    assert 40 < "".join(validation).count("\n") < 60
+
+
+def test_a_text_of_one_line_cannot_be_split(tmp_path):
+    (tmp_path / "line.txt").write_text("all in one line " * 1000)
+    with pytest.raises(UserError, match="one document of one line"):
+        text.prepare(config_of([tmp_path / "line.txt"]), tmp_path / "output")
+
+
+HUB_FILES = {
+    "a.parquet": lambda frame, path: frame.to_parquet(path),
+    "a.jsonl": lambda frame, path: frame.to_json(path, orient="records", lines=True),
+    "a.json": lambda frame, path: frame.to_json(path, orient="records"),
+    "a.csv": lambda frame, path: frame.to_csv(path, index=False),
+    "folder/train-00000-of-00001.parquet": lambda frame, path: frame.to_parquet(path),
+}
+
+
+@pytest.mark.parametrize("name", HUB_FILES)
+def test_local_files_with_the_columns_of_the_hub(tmp_path, own_files, name):
+    """The same documents through `hub` as through `files`; empty rows are no documents."""
+    documents = [path.read_text() for path in own_files]
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    HUB_FILES[name](pd.DataFrame({"id": range(24), "text": [*documents, "", " \n"]}), path)
+    source = path if path.parent == tmp_path else path.parent
+    text.prepare(config_of(hub=HubText(path=str(source))), tmp_path / "hub")
+    text.prepare(config_of(own_files), tmp_path / "files")
+    for file in ("train.npy", "validation.npy", "tokenizer.json"):
+        assert (tmp_path / "hub" / file).read_bytes() == (tmp_path / "files" / file).read_bytes()
+    assert str(tmp_path) not in (tmp_path / "hub" / "meta.json").read_text()
+
+
+def test_local_text_has_a_document_a_line(tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_text("\n\n".join(make_documents(30)).replace("line\nend", "end"))
+    text.prepare(config_of(hub=HubText(path=str(path))), tmp_path / "output")
+    assert json.loads((tmp_path / "output" / "meta.json").read_text())["corpus"]["documents"] == 30
+
+
+HUB_ERRORS = {
+    "column": (HubText(path="a.jsonl", text_column="body"), "has no column 'body'; allowed: text, id"),
+    "numbers": (HubText(path="a.jsonl", text_column="id"), "holds int, not text"),
+    "suffix": (HubText(path="a.xyz"), r"unknown suffix '\.xyz'; allowed: \.parquet"),
+    "damaged": (HubText(path="damaged.parquet"), "cannot be read"),
+    "no rows": (HubText(path="empty.jsonl"), "it holds no rows"),
+    "blank rows": (HubText(path="blank.jsonl"), "holds no text"),
+    "not UTF-8": (HubText(path="latin.txt"), "cannot be read: 'utf-8' codec"),
+    "split": (HubText(path="folder", split="test"), "split test"),
+}
+
+
+@pytest.mark.parametrize("case", HUB_ERRORS)
+def test_errors_of_hub_are_one_line(tmp_path, case):
+    (tmp_path / "a.jsonl").write_text('{"text": "some text", "id": 1}\n')
+    (tmp_path / "a.xyz").write_text("text")
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "blank.jsonl").write_text('{"text": "  "}\n')
+    (tmp_path / "latin.txt").write_bytes("Käse\n".encode("latin-1"))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "train.jsonl").write_text('{"text": "some text"}\n')
+    hub, message = HUB_ERRORS[case]
+    hub = hub.model_copy(update={"path": str(tmp_path / hub.path)})
+    with pytest.raises(UserError, match=message) as error:
+        text.prepare(config_of(hub=hub), tmp_path / "output")
+    assert "\n" not in str(error.value)
+    assert not list((tmp_path / "output").iterdir())
+
+
+FILE_ERRORS = {
+    "empty": (b"", {}, "holds no text"),
+    "blank": (b" \n\n", {}, "holds no text"),
+    "not UTF-8": ("Käse".encode("latin-1") * 100, {}, "not UTF-8 at byte 1"),
+    "no vocabulary": (
+        "\n".join("abcdefghijklmnopqrstuvwxyz").encode(),
+        {},
+        "vocab_size is 300; the training text gives only",
+    ),
+    "too little": (None, {"length": 4000}, "less than one sequence of length 4000"),
+}
+
+
+@pytest.mark.parametrize("case", FILE_ERRORS)
+def test_errors_of_files_are_one_line(tmp_path, own_files, case):
+    content, changes, message = FILE_ERRORS[case]
+    if content is not None:
+        own_files = [tmp_path / "bad.txt"]
+        own_files[0].write_bytes(content)
+    with pytest.raises(UserError, match=message) as error:
+        text.prepare(config_of(own_files, **changes), tmp_path / "output")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "output" / "meta.json").exists()
+    assert not (tmp_path / "output" / "train.npy").exists()
+
+
+def test_a_missing_file_is_one_line(tmp_path, own_files):
+    config = config_of(own_files)
+    own_files[5].unlink()
+    with pytest.raises(UserError, match=r"5\.txt: cannot be read"):
+        text.prepare(config, tmp_path / "output")
+
+
+def test_a_given_tokenizer_is_used_as_it_is(tmp_path, own_files):
+    text.prepare(config_of(own_files), tmp_path / "trained")
+    path = tmp_path / "given.json"
+    path.write_bytes((tmp_path / "trained" / "tokenizer.json").read_bytes())
+    text.prepare(config_of(own_files, tokenizer=str(path)), tmp_path / "given")
+    for name in DATA_FILES["text"]:
+        assert (tmp_path / "given" / name).read_bytes() == (tmp_path / "trained" / name).read_bytes()
+
+    with pytest.raises(UserError, match=r"vocab_size is 301; allowed with the tokenizer .*: 300"):
+        text.prepare(config_of(own_files, tokenizer=str(path), vocab_size=301), tmp_path / "other")
+
+
+def test_a_given_tokenizer_must_end_documents(tmp_path, own_files):
+    text.prepare(config_of(own_files), tmp_path / "trained")
+    path = tmp_path / "given.json"
+    path.write_text((tmp_path / "trained" / "tokenizer.json").read_text().replace("<|endoftext|>", "[other]"))
+    with pytest.raises(UserError, match="no token that ends a document"):
+        text.prepare(config_of(own_files, tokenizer=str(path)), tmp_path / "output")
+    path.write_text("{}")
+    with pytest.raises(UserError, match=r"given\.json: no tokenizer") as error:
+        text.prepare(config_of(own_files, tokenizer=str(path)), tmp_path / "output")
+    assert "\n" not in str(error.value)
+
+
+def test_encode_and_decode(tmp_path, own_files):
+    text.prepare(config_of(own_files), tmp_path)
+    tokenizer = tokenizers.load_tokenizer(tmp_path / "tokenizer.json")
+    sentence = "naïve <|endoftext|> 日本\n"
+    ids = tokenizers.encode(tokenizer, sentence)
+    assert tokenizers.separator_id(tokenizer) not in ids
+    assert tokenizers.decode(tokenizer, np.array([ids, ids], np.uint16)) == [sentence, sentence]
+    assert tokenizers.decode(tokenizer, np.array([[0]])) == ["<|endoftext|>"]

@@ -1,0 +1,252 @@
+"""A results tree with made-up numbers in the real formats, for every file that tables and figures read."""
+
+from math import log
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from mdm_prime import layout
+from mdm_prime.config import Config, Run, load
+from mdm_prime.files import write_json, write_text
+
+JOINT_PPL = {1: 369.0, 2: 327.0, 3: 282.0, 4: 259.0, 6: 264.0}
+BOUND_PPL = {1: 369.0, 2: 390.0, 3: 399.0, 4: 392.0, 6: 391.0}
+ARM_PPL = 67.5
+ENTROPY = {"known_entropy": 1.1, "toy": 4.2}
+ABOVE = {"nelbo": {1: 0.02, 2: 0.05, 3: 0.08}, "joint_loss": {1: 0.02, 2: -0.06, 3: -0.03}}
+STDERR = 0.004  # nats, of every likelihood
+
+
+def tiny_config(folder: Path, change: dict[str, object] | None = None) -> Config:
+    """params/default.yaml with fewer models; `change` maps dotted keys to values."""
+    values = yaml.safe_load(Path("params/default.yaml").read_text())
+    values["text"] |= {"num_subtokens": [1, 2, 4], "seeds": [0, 1]}
+    values["text"]["variants"] = {
+        "arm": {"model": "autoregressive"},
+        "l2-plain": {"num_subtokens": 2, "carry_over": False},
+    }
+    values["toy"]["num_subtokens"] = [1, 2]
+    values["toy"]["data"]["vocab_size"] = 64
+    for key, value in (change or {}).items():
+        *path, last = key.split(".")
+        section = values
+        for part in path:
+            section = section[part]
+        section[last] = value
+    file = folder / "tiny.yaml"
+    write_text(file, yaml.safe_dump(values))
+    return load(file)
+
+
+def write_tree(config: Config, results: Path, density: np.ndarray | None = None) -> None:
+    """All inputs of all tables and figures, below results/SCALE."""
+    root = layout.scale_root(results, config.scale)
+    for task in ("known_entropy", "text", "toy"):
+        data = config.task(task).data
+        write_json(
+            layout.data_dir(root, task) / "meta.json",
+            {
+                "task": task,
+                "vocab_size": data.vocab_size,
+                "length": data.length,
+                "train_sequences": 10_000,
+                "validation_sequences": 1_500 if task == "text" else 20_000,
+                "entropy_per_token": ENTROPY.get(task),
+                "sha256": f"sha of {task}",
+                "corpus": {"name": f"corpus of {task}", "documents": 379, "bytes": 1_900_000},
+                "validation_bytes": 250_000 if task == "text" else None,
+            },
+        )
+        for run in config.runs(task):
+            _write_run(config, root, run)
+    _write_toy(config, root, density)
+    _write_oracle(config, root)
+    _write_idle_steps(config, root)
+
+
+def _write_run(config: Config, root: Path, run: Run) -> None:
+    joint, bound = losses(run)
+    shift = 0.004 * (-1) ** run.seed  # nats between seeds
+    facts = {
+        "task": run.task,
+        "variant": run.variant,
+        "seed": run.seed,
+        "model": run.model,
+        "num_subtokens": run.num_subtokens,
+        "base": smallest_base(run.data.vocab_size, run.num_subtokens),
+        "carry_over": run.carry_over,
+        "objective": run.training.objective,
+        "parameters": 1_234_567,
+        "train_tokens": 2_048_000,
+    }
+    write_json(layout.run_dir(root, run.name) / "run.json", facts)
+    write_json(
+        layout.likelihood_file(root, run.name),
+        facts
+        | {
+            "num_samples": config.task(run.task).evaluation.num_samples,
+            "exact": run.model == "autoregressive",
+            "nelbo": bound + shift,
+            "nelbo_stderr": STDERR,
+            "joint_loss": joint + shift,
+            "joint_loss_stderr": STDERR,
+        },
+    )
+    steps = np.arange(50, 1001, 50)
+    noise = np.random.default_rng(run.seed + 10 * run.num_subtokens).normal(0, 0.02, len(steps))
+    loss = joint + 2.5 * np.exp(-steps / 150) + noise
+    lines = [f"{s},{s * 2048},{value:.6f},0.001,0.5" for s, value in zip(steps, loss, strict=True)]
+    write_text(
+        layout.run_dir(root, run.name) / "history.csv",
+        "\n".join(["step,train_tokens,loss,learning_rate,gradient_norm", *lines]) + "\n",
+    )
+    if run in list(layout.sampled_runs(config, run.task)):
+        _write_samples(config, root, run)
+
+
+def losses(run: Run) -> tuple[float, float]:
+    """Published loss and valid bound of a variant, nats per token, before the seed's shift."""
+    if run.model == "autoregressive":
+        return log(ARM_PPL), log(ARM_PPL)
+    if run.task == "text":
+        worse = 0.0 if run.carry_over else 0.05
+        return log(JOINT_PPL[run.num_subtokens]) + worse, log(BOUND_PPL[run.num_subtokens]) + worse
+    nearest = min(run.num_subtokens, 3)
+    return tuple(ENTROPY[run.task] + ABOVE[loss][nearest] for loss in ("joint_loss", "nelbo"))
+
+
+def _write_samples(config: Config, root: Path, run: Run) -> None:
+    sampling = config.task(run.task).sampling
+    generator = np.random.default_rng(run.num_subtokens)
+    length, steps = run.data.length, sampling.num_steps
+    size = (sampling.num_samples, length)
+    autoregressive = run.model == "autoregressive"
+    idle = steps * (1 - 1 / steps) ** (length * run.num_subtokens)
+    array_file, json_file = layout.sample_files(root, run.name)
+    if run.task != "toy":
+        array_file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(array_file, generator.integers(run.data.vocab_size, size=size, dtype=np.uint16))
+    texts = None
+    if run.task == "text":
+        words = [
+            "Return",
+            "the",
+            "value",
+            "of\n",
+            "$x$",
+            "_name_",
+            "\\alpha",
+            "列",
+            "\x07",
+            "\t",
+            "emoji 🎉",
+            "object.",
+            "dict",
+        ]
+        texts = [" ".join(generator.choice(words, 45)) for _ in range(sampling.num_samples)]
+    write_json(
+        json_file,
+        {
+            "task": run.task,
+            "variant": run.variant,
+            "seed": run.seed,
+            "model": run.model,
+            "num_subtokens": run.num_subtokens,
+            "carry_over": run.carry_over,
+            "sampler": sampling.sampler,
+            "num_steps": steps,
+            "temperature": 1.0,
+            "top_p": 1.0,
+            "prefix": sampling.prefix,
+            "num_samples": sampling.num_samples,
+            "length": length,
+            "nfe_mean": length if autoregressive else steps - idle,
+            "nfe_stderr": 0.0 if autoregressive else 0.5,
+            "idle_steps_mean": None if autoregressive else idle,
+            "idle_steps_stderr": None if autoregressive else 0.5,
+            "texts": texts,
+        },
+    )
+
+
+def _write_toy(config: Config, root: Path, density: np.ndarray | None) -> None:
+    size = config.toy.data.vocab_size
+    if density is None:
+        x, y = np.meshgrid(np.linspace(-2, 2, size), np.linspace(-2, 2, size))
+        density = np.exp(-((x - 0.5) ** 2) * 2 - y**2) + 0.5 * np.exp(-((x + 1) ** 2) * 6 - (y - 1) ** 2 * 6)
+        density /= density.sum()
+    np.save(layout.data_dir(root, "toy") / "density.npy", density)
+    for run in layout.sampled_runs(config, "toy"):
+        blurred = (1 - 0.04 * run.num_subtokens) * density + 0.04 * run.num_subtokens / density.size
+        draws = np.random.default_rng(run.num_subtokens).choice(
+            density.size, size=config.toy.sampling.num_samples, p=blurred.ravel() / blurred.sum()
+        )
+        path = layout.sample_files(root, run.name)[0]
+        np.save(path, np.stack([draws // size, draws % size], axis=1).astype(np.uint16))
+
+
+def _write_oracle(config: Config, root: Path) -> None:
+    rows = [
+        {
+            "source": "known_entropy",
+            "num_subtokens": number,
+            "base": smallest_base(8, number),
+            "vocab_size": 8,
+            "length": 4,
+            "entropy": ENTROPY["known_entropy"],
+            "method": "enumeration",
+            "states": 4096,
+            "joint_loss": ENTROPY["known_entropy"] - 0.09 * (number > 1) - 0.01 * (number - 1),
+            "joint_loss_stderr": 0.0,
+            "nelbo": ENTROPY["known_entropy"],
+            "nelbo_stderr": 0.0,
+        }
+        for number in config.known_entropy.num_subtokens
+    ]
+    rows += [
+        {
+            "source": "copies of one bit",
+            "num_subtokens": number,
+            "base": 2,
+            "vocab_size": 2**number,
+            "length": 1,
+            "entropy": log(2),
+            "method": "enumeration",
+            "states": 2**number,
+            "joint_loss": log(2) / number,
+            "joint_loss_stderr": 0.0,
+            "nelbo": log(2),
+            "nelbo_stderr": 0.0,
+        }
+        for number in config.oracle.copies_of_one_bit
+    ]
+    write_json(layout.oracle_file(root), {"rows": rows})
+
+
+def _write_idle_steps(config: Config, root: Path) -> None:
+    generator = np.random.default_rng(0)
+    options = config.idle_steps
+    rows = []
+    for steps in options.num_steps:
+        for number in options.num_subtokens:
+            balls = generator.integers(steps, size=(options.num_sequences, options.length * number))
+            idle = np.array([steps - len(np.unique(row)) for row in balls])
+            rows.append(
+                {
+                    "num_steps": steps,
+                    "num_subtokens": number,
+                    "length": options.length,
+                    "num_sequences": options.num_sequences,
+                    "idle_measured": float(idle.mean()),
+                    "idle_stderr": float(idle.std(ddof=1) / len(idle) ** 0.5),
+                }
+            )
+    write_json(layout.idle_steps_file(root), {"rows": rows})
+
+
+def smallest_base(vocab_size: int, num_subtokens: int) -> int:
+    base = 2
+    while base**num_subtokens < vocab_size:
+        base += 1
+    return base

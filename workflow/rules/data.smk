@@ -1,0 +1,46 @@
+# Data sets, and what needs no network.
+for task in params.TASKS:
+
+    rule:
+        name: f"data_{task}"
+        input:
+            sources("data/*.py"),
+        output:
+            layout.data_files(ROOT, task),
+        params:
+            data=P.task(task).data.model_dump(mode="json"),
+            task=task,
+        log:
+            f"{ROOT}/{task}/data/log.txt",
+        shell:
+            "{CLI} data {params.task} 2> {log}"
+
+
+rule oracle:
+    input:
+        layout.data_files(ROOT, "known_entropy"),
+        sources("evaluation/oracle.py", "data/known_entropy.py", "subtokens.py"),
+    output:
+        layout.oracle_file(ROOT),
+    params:
+        oracle=P.oracle.model_dump(mode="json"),
+        num_subtokens=P.known_entropy.num_subtokens,
+    threads: P.compute.threads
+    log:
+        f"{ROOT}/log/oracle.txt",
+    shell:
+        "{CLI} oracle 2> {log}"
+
+
+rule idle_steps:
+    input:
+        sources("evaluation/idle_steps.py", "sampling.py", "schedules.py"),
+    output:
+        layout.idle_steps_file(ROOT),
+    params:
+        idle_steps=P.idle_steps.model_dump(mode="json"),
+    threads: P.compute.threads
+    log:
+        f"{ROOT}/log/idle_steps.txt",
+    shell:
+        "{CLI} idle-steps 2> {log}"
