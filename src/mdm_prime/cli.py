@@ -170,7 +170,9 @@ def _pipeline(options: argparse.Namespace) -> None:
         loaded = config.load(options.params)
         print(tracking.start_pipeline(options.results, options.params, loaded.scale))
     elif options.run_id:
-        tracking.finish_pipeline(options.results, options.run_id, "FINISHED" if options.action == "finished" else "FAILED")
+        tracking.finish_pipeline(
+            options.results, options.run_id, "FINISHED" if options.action == "finished" else "FAILED"
+        )
     else:
         raise UserError("pipeline: --run-id is missing; give what `mdm-prime pipeline start` printed")
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,6 +21,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -27,10 +29,21 @@ from mdm_prime.errors import UserError
 
 TASKS = ("known_entropy", "text", "toy")
 ENVIRONMENT_SCALE = "MDM_PRIME_SCALE"
+NOT_A_SCALE = ("tables", "figures", "reference", "tracking", "mlartifacts")  # what else lies in results/
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
-Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+
+
+def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError("a value stands twice")
+    return values
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch takes
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
+Counts = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class Section(BaseModel):
@@ -51,7 +64,7 @@ class KnownEntropyData(Section):
     concentration: PositiveFloat  # of the Dirichlet rows: small values make a sparse, predictable source
     train_sequences: PositiveInt
     validation_sequences: PositiveInt
-    seed: NonNegativeInt
+    seed: Seed
 
 
 class HubText(Section):
@@ -73,7 +86,7 @@ class TextData(Section):
     vocab_size: Annotated[int, Field(ge=257)]
     length: PositiveInt
     validation_fraction: Fraction
-    seed: NonNegativeInt
+    seed: Seed
 
     @model_validator(mode="after")
     def _one_source(self) -> TextData:
@@ -81,12 +94,12 @@ class TextData(Section):
             raise ValueError("give either files or hub, not both")
         for file in (*self.files, *([self.tokenizer] if _is_path(self.tokenizer) else [])):
             if not Path(str(file)).is_file():
-                raise ValueError(f"no such file: {file}")
+                raise ValueError(f"{'tokenizer' if file == self.tokenizer else 'files'}: no such file: {file}")
         return self
 
 
 class ToyData(Section):
-    """A 2-D density proportional to the darkness of a gray image, on a vocab_size x vocab_size grid."""
+    """A 2-D density from a gray image on a vocab_size x vocab_size grid, on what stands out in it (data/toy.py)."""
 
     kind: Literal["toy"]
     image: str  # china.jpg or flower.jpg (scikit-learn's photographs), or a file
@@ -94,13 +107,13 @@ class ToyData(Section):
     contrast: PositiveFloat
     train_sequences: PositiveInt
     validation_sequences: PositiveInt
-    seed: NonNegativeInt
+    seed: Seed
     length: Literal[2] = 2
 
     @model_validator(mode="after")
     def _image_exists(self) -> ToyData:
         if self.image not in ("china.jpg", "flower.jpg") and not Path(self.image).is_file():
-            raise ValueError(f"no such image: {self.image}; allowed: china.jpg, flower.jpg or the path of a file")
+            raise ValueError(f"image: no such file: {self.image}; allowed: china.jpg, flower.jpg or the path of a file")
         return self
 
 
@@ -156,11 +169,13 @@ class Training(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Training:
         if self.warmup_steps > self.steps:
-            raise ValueError(f"warmup_steps {self.warmup_steps} exceeds steps {self.steps}")
+            raise ValueError(f"warmup_steps: is {self.warmup_steps}; should be at most steps {self.steps}")
         if self.micro_batch_size and self.batch_size % self.micro_batch_size:
-            raise ValueError(f"micro_batch_size {self.micro_batch_size} does not divide batch_size {self.batch_size}")
+            raise ValueError(
+                f"micro_batch_size: is {self.micro_batch_size}; should divide batch_size {self.batch_size}"
+            )
         if self.schedule != "polynomial" and self.exponent != 1.0:
-            raise ValueError("exponent belongs to the polynomial schedule")
+            raise ValueError("exponent: belongs to the polynomial schedule")
         return self
 
 
@@ -169,7 +184,7 @@ class Evaluation(Section):
 
     num_samples: Annotated[int, Field(ge=2)]
     batch_size: PositiveInt
-    seed: NonNegativeInt
+    seed: Seed
 
 
 class Sampling(Section):
@@ -182,7 +197,7 @@ class Sampling(Section):
     top_p: Annotated[float, Field(gt=0.0, le=1.0)]
     prefix: str = ""  # text only: every sample starts with it
     batch_size: PositiveInt
-    seed: NonNegativeInt
+    seed: Seed
 
 
 class Variant(Section):
@@ -197,7 +212,7 @@ class Variant(Section):
     @model_validator(mode="after")
     def _autoregressive_has_whole_tokens(self) -> Variant:
         if self.model == "autoregressive" and self.num_subtokens != 1:
-            raise ValueError("an autoregressive model has num_subtokens 1")
+            raise ValueError(f"num_subtokens: is {self.num_subtokens}; should be 1 for an autoregressive model")
         return self
 
 
@@ -231,7 +246,7 @@ class Task(Section):
     data: Data
     network: Network
     training: Training
-    num_subtokens: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]  # a masked model, named lN, for each
+    num_subtokens: Counts  # a masked model, named lN, for each
     variants: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], Variant] = {}
     seeds: Seeds
     evaluation: Evaluation
@@ -240,20 +255,24 @@ class Task(Section):
     @model_validator(mode="after")
     def _possible(self) -> Task:
         if (self.data.kind == "toy") != (self.network.kind == "mlp"):
-            raise ValueError(f"network.kind {self.network.kind} does not fit data.kind {self.data.kind}")
-        for seeds in (self.seeds, self.num_subtokens):
-            if len(set(seeds)) != len(seeds):
-                raise ValueError(f"a value stands twice in {list(seeds)}")
+            raise ValueError(f"network.kind: is {self.network.kind}; does not fit data.kind {self.data.kind}")
         if not isinstance(self.data, TextData) and self.sampling.prefix:
-            raise ValueError("sampling.prefix is for text only")
+            raise ValueError("sampling.prefix: is for text only")
+        for number in self.num_subtokens:
+            if self.variants[f"l{number}"].num_subtokens != number:
+                raise ValueError(
+                    f"variants.l{number}.num_subtokens: should be {number}; or give the variant another name"
+                )
+        if "data" in self.variants:
+            raise ValueError("variants.data: the name is taken by the folder of the data set")
         for name, variant in self.variants.items():
             limit = (self.data.vocab_size - 1).bit_length()
             if variant.num_subtokens > limit:
                 raise ValueError(
-                    f"variants.{name}.num_subtokens {variant.num_subtokens} exceeds {limit}, "
+                    f"variants.{name}.num_subtokens: is {variant.num_subtokens}; should be at most {limit}, "
                     f"the binary digits of vocab_size {self.data.vocab_size}"
                 )
-            _check_width(name, {**self.network.model_dump(), **variant.network}, variant.num_subtokens)
+            _check_network(name, self.network, variant)
         return self
 
 
@@ -261,19 +280,19 @@ class IdleSteps(Section):
     """Figure 1: the event process of the sampler, without a network."""
 
     length: PositiveInt
-    num_subtokens: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-    num_steps: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    num_subtokens: Counts
+    num_steps: Counts
     num_sequences: Annotated[int, Field(ge=2)]
-    seed: NonNegativeInt
+    seed: Seed
 
 
 class Oracle(Section):
     """Objectives at the true posterior: by enumeration up to max_states, else by Monte Carlo."""
 
-    copies_of_one_bit: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    copies_of_one_bit: Counts
     max_states: PositiveInt
     num_samples: Annotated[int, Field(ge=2)]
-    seed: NonNegativeInt
+    seed: Seed
 
 
 class Compute(Section):
@@ -293,6 +312,20 @@ class Config(Section):
     toy: Task
     oracle: Oracle
     idle_steps: IdleSteps
+
+    @field_validator("scale")
+    @classmethod
+    def _a_folder_of_its_own(cls, scale: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", scale) or scale in NOT_A_SCALE:
+            raise ValueError(f"the name of the file must be letters, digits, - and _, and none of {NOT_A_SCALE}")
+        return scale
+
+    @model_validator(mode="after")
+    def _tasks_have_their_data(self) -> Config:
+        for name in TASKS:
+            if (kind := self.task(name).data.kind) != name:
+                raise ValueError(f"{name}.data.kind: is {kind}; should be {name}")
+        return self
 
     def task(self, name: str) -> Task:
         """The section of a task. Raises UserError for an unknown name."""
@@ -338,17 +371,20 @@ def load(path: str | Path) -> Config:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give one of params/*.yaml") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        message = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
+        raise UserError(f"{path}: not YAML: {message}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: holds no section; copy params/default.yaml and change it")
+    if "scale" in values:
+        raise UserError(f"{path}: scale: unknown key; the scale is the name of the file")
     for name in TASKS:
         _expand_num_subtokens(values.get(name))
     try:
-        config = Config.model_validate_json(json.dumps({"scale": path.stem, **values}), strict=True)
+        config = Config.model_validate_json(json.dumps({**values, "scale": path.stem}), strict=True)
     except ValidationError as error:
         raise UserError(_one_line(path, error)) from None
-    except TypeError as error:  # a date, a set: YAML has more types than JSON
+    except (TypeError, ValueError, RecursionError) as error:  # a date, a set, a loop: YAML has more than JSON
         raise UserError(f"{path}: a value is neither number, text, truth value, list nor mapping ({error})") from None
     for name in TASKS:
         for variant_name, variant in config.task(name).variants.items():
@@ -362,7 +398,7 @@ def load(path: str | Path) -> Config:
 
 def default_params() -> str:
     """params/SCALE.yaml for the scale in the environment variable MDM_PRIME_SCALE, `default` without it."""
-    return f"params/{os.environ.get(ENVIRONMENT_SCALE, 'default')}.yaml"
+    return f"params/{os.environ.get(ENVIRONMENT_SCALE) or 'default'}.yaml"
 
 
 class _Loader(yaml.SafeLoader):
@@ -370,10 +406,12 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         merge = "tag:yaml.org,2002:merge"
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != merge]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", node.start_mark)
+        seen = []
+        for key_node in (key_node for key_node, _ in node.value if key_node.tag != merge):
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+            seen.append(key)
         return super().construct_mapping(node, deep)
 
 
@@ -386,12 +424,22 @@ def _is_path(name: str | None) -> bool:
     return name is not None and name.endswith(".json")
 
 
-def _check_width(name: str, network: Mapping[str, Any], num_subtokens: int) -> None:
-    width, heads = network["width"], network.get("heads", 1)
-    if isinstance(width, int) and width % num_subtokens and network["kind"] == "dit":
-        raise ValueError(f"network.width {width} is not divisible by num_subtokens {num_subtokens} of variant {name}")
-    if isinstance(width, int) and isinstance(heads, int) and heads > 0 and width % (2 * heads):
-        raise ValueError(f"network.width {width} is not divisible by 2 x heads = {2 * heads} of variant {name}")
+def _check_network(name: str, network: Network, variant: Variant) -> None:
+    if network.kind == "mlp":
+        if variant.model == "autoregressive":
+            raise ValueError(f"variants.{name}.model: autoregressive needs network.kind dit")
+        return
+    values = {**network.model_dump(), **variant.network}
+    width, heads = values["width"], values["heads"]
+    if not (isinstance(width, int) and isinstance(heads, int) and heads > 0):
+        return  # an override of a wrong type: reported with its own key
+    key = f"variants.{name}.network.width" if "width" in variant.network else "network.width"
+    if width % variant.num_subtokens:
+        raise ValueError(
+            f"{key}: is {width}; should be divisible by num_subtokens {variant.num_subtokens} of variant {name}"
+        )
+    if width % (2 * heads):
+        raise ValueError(f"{key}: is {width}; should be divisible by 2 x heads = {2 * heads} of variant {name}")
 
 
 def _expand_num_subtokens(task: Any) -> None:
@@ -415,12 +463,15 @@ def _one_line(path: Path, error: ValidationError, inside: tuple[str, ...] = ()) 
     problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")  # a typo comes first
     tags = {"known_entropy", "text", "toy", "dit", "mlp"}
     where = [*inside, *(str(part) for part in problem["loc"])]
-    key = ".".join(part for i, part in enumerate(where) if i == 0 or part not in tags) or "(whole file)"
+    key = ".".join(part for i, part in enumerate(where) if part != "[key]" and (i == 0 or part not in tags))
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":
         return f"{path}: {key}: unknown key; compare with params/default.yaml{more}"
     if problem["type"] == "missing":
         return f"{path}: {key}: missing; compare with params/default.yaml{more}"
     message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
-    value = "" if isinstance(problem["input"], dict | BaseModel) else f" is {problem['input']!r};"
-    return f"{path}: {key}:{value} {message}{more}"
+    message = message.replace("an object", "a mapping").replace("array", "list").replace("Tuple", "list")
+    if inner := re.match(r"([\w.-]+): ", message):  # a validator of several keys names the one that is wrong
+        key, message = ".".join(part for part in (key, inner[1]) if part), message[inner.end() :]
+    value = "" if isinstance(problem["input"], dict | BaseModel) else f" is {json.dumps(problem['input'])};"
+    return ": ".join(part for part in (str(path), key, f"{value} {message}{more}".strip()) if part)

@@ -21,7 +21,7 @@ def library(tmp_path):
     (tmp_path / "b.py").write_text(
         f'"""{filler("Module")}"""\n'
         "raise SystemExit  # would end the test if it were imported\n"
-        f'class A:\n    """Class\n\n      indented\n\n    {LONG}"""\n'
+        f'class A:\n    """Class  \n \n      indented\n\n    {LONG}"""\n'
         f'    async def f(self):\n        """Function\n\n\n\n        Function\'s   more."""\n'
         '        def inner():\n            """Inner."""\n'
     )

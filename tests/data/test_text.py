@@ -131,6 +131,17 @@ def test_validation_bytes_are_those_of_the_kept_text(tmp_path, own_files):
         assert json.loads((tmp_path / "meta.json").read_text())["validation_bytes"] == expected
 
 
+def test_a_character_that_is_cut_does_not_count(tmp_path):
+    """With 257 tokens every byte is one, so that sequences of 7 end within characters of 4 bytes."""
+    files = [tmp_path / f"{i}.txt" for i in range(2)]
+    for file, face in zip(files, "😀😁", strict=True):
+        file.write_text(face * 100)
+    text.prepare(config_of(files, vocab_size=257, length=7), tmp_path / "output")
+    meta = json.loads((tmp_path / "output" / "meta.json").read_text())
+    assert meta["validation_sequences"] == 401 // 7  # a separator is the 401st token
+    assert meta["validation_bytes"] == 396  # 99 faces, of 399 bytes
+
+
 def test_the_tokenizer_has_seen_no_validation_text(tmp_path):
     """A word that only one document has becomes one token exactly when that document is for training."""
     files = []
@@ -248,6 +259,13 @@ def test_errors_of_files_are_one_line(tmp_path, own_files, case):
     assert "\n" not in str(error.value)
     assert not (tmp_path / "output" / "meta.json").exists()
     assert not (tmp_path / "output" / "train.npy").exists()
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path, own_files):
+    text.prepare(config_of(own_files), tmp_path / "without")
+    own_files[0].write_bytes(b"\xef\xbb\xbf" + own_files[0].read_bytes())
+    text.prepare(config_of(own_files), tmp_path / "with")
+    assert (tmp_path / "with" / "meta.json").read_bytes() == (tmp_path / "without" / "meta.json").read_bytes()
 
 
 def test_a_missing_file_is_one_line(tmp_path, own_files):

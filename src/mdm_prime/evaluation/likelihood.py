@@ -19,7 +19,7 @@ GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 class Estimate(NamedTuple):
-    """A mean over draws and its standard error, in nats per token."""
+    """A mean over draws and its standard error over held-out sequences, in nats per token."""
 
     mean: float
     stderr: float
@@ -75,7 +75,7 @@ def masked_likelihood(
     sums: list[Tensor] = []
     for start in range(0, num_samples, batch_size):
         batch = slice(start, start + batch_size)
-        x = torch.from_numpy(tokens[np.sort(order[batch])].astype(np.int64)).to(device)
+        x = torch.from_numpy(tokens[order[batch]].astype(np.int64)).to(device)
         number = torch.from_numpy(numbers[batch]).to(device)
         y = mask_exactly(subtokenizer.encode(x), number, subtokenizer.mask_id, generator)
         with torch.no_grad():
@@ -85,7 +85,7 @@ def masked_likelihood(
         sums.append((torch.stack(losses).double() * (size / number)).cpu())
         report(min(start + batch_size, num_samples))
     joint, marginal = torch.cat(sums, 1) / tokens.shape[1]
-    return Likelihood(_estimate(marginal), _estimate(joint), num_samples)
+    return Likelihood(_estimate(marginal, order), _estimate(joint, order), num_samples)
 
 
 def autoregressive_likelihood(
@@ -104,9 +104,19 @@ def autoregressive_likelihood(
         with torch.no_grad():
             sums.append(autoregressive_loss(network, x, start_id).double().cpu())
         report(min(start + batch_size, len(tokens)))
-    exact = _estimate(torch.cat(sums) / tokens.shape[1])
+    exact = _estimate(torch.cat(sums) / tokens.shape[1], np.arange(len(tokens)))
     return Likelihood(exact, exact, len(tokens))
 
 
-def _estimate(values: Tensor) -> Estimate:
-    return Estimate(float(values.mean()), float(values.std() / len(values) ** 0.5))
+def _estimate(values: Tensor, sequence: NDArray[np.int64]) -> Estimate:
+    """Mean of values (M,) and its standard error; sequence (M,) says which held-out sequence each was drawn from.
+
+    Draws from one sequence share its deviation, so their errors are added up before they are squared: held-out data
+    gone through again and again leaves the error of its choice.
+    """
+    numbers, places = np.unique(sequence, return_inverse=True)
+    count = len(numbers)
+    if count < 2:
+        raise ValueError("a standard error needs at least two held-out sequences")
+    errors = values.new_zeros(count).index_add(0, torch.from_numpy(places), values - values.mean())
+    return Estimate(float(values.mean()), float((errors.square().sum() * count / (count - 1)).sqrt() / len(values)))

@@ -101,8 +101,8 @@ def _difference(column: str, old: Row, new: Row) -> str:
     """What is different in a cell, "" if nothing is."""
     before, after = old[column], new[column]
     tolerance = _tolerance(column)
-    if tolerance is None or before == after:
-        return ""
+    if tolerance is None or before == after or (column.startswith("published_loss_ppl") and old["carry_over"] == "no"):
+        return ""  # without carry-over that loss counts visible tokens at weight 1/t: it varies by factors
     if not (_is_number(before) and _is_number(after)):
         return f"{column} is {after!r}, reference {before!r}"
     stderr = sqrt(sum(number(row.get(f"{column}_stderr") or 0.0) ** 2 for row in (old, new)))

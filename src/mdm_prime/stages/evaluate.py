@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from mdm_prime import files, layout, tracking
+from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
 from mdm_prime.progress import progress
 from mdm_prime.stages.place import Place, describe, mathematics, tags, trained_network
@@ -15,6 +16,8 @@ def evaluate(place: Place, name: str) -> None:
     run, device = place.config.run(name), place.device()
     settings = place.config.task(run.task).evaluation
     tokens, meta = place.tokens(run.task, "validation"), place.meta(run.task)
+    if len(tokens) < 2:
+        raise UserError(f"{run.task}.data: only {len(tokens)} validation sequence; a standard error needs at least 2")
     subtokenizer, schedule = mathematics(run)
     network = trained_network(place, run, device)
     described = files.read_json(layout.run_dir(place.root, name) / "run.json")

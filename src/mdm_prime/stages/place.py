@@ -57,7 +57,14 @@ class Place:
         return tokens
 
     def meta(self, task: str) -> dict[str, Any]:
-        meta: dict[str, Any] = files.read_json(layout.data_dir(self.root, task) / "meta.json")
+        """meta.json of a data set. Raises UserError when it is missing or the data set has another vocabulary."""
+        path = layout.data_dir(self.root, task) / "meta.json"
+        meta: dict[str, Any] = files.read_json(path)
+        wanted = self.config.task(task).data.vocab_size
+        if meta["vocab_size"] != wanted:
+            raise UserError(
+                f"{path}: has vocab_size {meta['vocab_size']}, wanted {wanted}; make it with: mdm-prime data {task}"
+            )
         return meta
 
 

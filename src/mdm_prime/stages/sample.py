@@ -57,7 +57,10 @@ def sample(place: Place, name: str) -> None:
             "carry_over": run.carry_over,
         }
         chosen = settings.model_dump(exclude={"batch_size", "seed"})
-        files.write_json(description, head | chosen | {"length": run.data.length} | summary | {"texts": texts})
+        files.write_json(
+            description,
+            head | chosen | {"length": run.data.length, "prefix_tokens": len(prefix)} | summary | {"texts": texts},
+        )
         tracked.metric(0, {key: value for key, value in summary.items() if value is not None})
         tracked.artifact(description)
 

@@ -43,16 +43,20 @@ class StoreError(Exception):
     """The store cannot be written; `str(error)` is one line that says why."""
 
 
-def start(results: Path) -> subprocess.Popen[str]:
-    """Starts mirroring every journal of a results folder."""
-    return subprocess.Popen(
-        [sys.executable, "-c", "from mdm_prime.tracking import mirror; mirror.main()", str(results)],
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+def start(results: Path) -> subprocess.Popen[str] | None:
+    """Starts mirroring every journal of a results folder; None, with a warning, where no process can be started."""
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", "from mdm_prime.tracking import mirror; mirror.main()", str(results)],
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    except OSError as error:  # no memory, no process left
+        journal.warn_once(f"no mirror can be started ({error.strerror}); no run is lost")
+        return None
 
 
 def wait(process: subprocess.Popen[str], seconds: float) -> bool:
@@ -78,7 +82,8 @@ def ended(process: subprocess.Popen[str]) -> bool:
 
 def within(results: Path, seconds: float) -> bool:
     """Mirrors, for at most so many seconds, and says whether it succeeded."""
-    return wait(start(results), seconds)
+    process = start(results)
+    return process is not None and wait(process, seconds)
 
 
 def environment() -> dict[str, str]:

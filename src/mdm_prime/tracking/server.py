@@ -59,7 +59,7 @@ def ui(results: Path, port: int) -> None:
 
 @contextmanager
 def _server(results: Path, uri: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A running server; the whole process group is ended after the block, and on SIGTERM."""
+    """A running server; its process group is ended after the block, on SIGTERM and when the terminal closes."""
     artifacts = (results.resolve() / "mlartifacts").as_uri()
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     stores = ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
@@ -71,13 +71,14 @@ def _server(results: Path, uri: str, port: int) -> Iterator[subprocess.Popen[byt
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    before = {number: signal.signal(number, lambda *_: sys.exit(0)) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield server
     except KeyboardInterrupt:
         sys.exit(0)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)
             server.wait(10)

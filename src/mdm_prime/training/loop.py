@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
@@ -77,6 +77,7 @@ def train(
             checkpoint.unpack(tensors, network, average, optimizer)
             first, history = metadata["step"] + 1, [Progress(*row) for row in metadata["history"]]
             sums.copy_(torch.tensor(metadata["sums"]))
+    saved = first - 1  # the step that the state file holds, 0: none of this run
 
     def save(step: int) -> None:
         metadata = {"digest": digest, "step": step, "history": history, "sums": sums.tolist()}
@@ -105,10 +106,10 @@ def train(
         last, stopping = step == settings.steps, stop()
         due = last or step % settings.log_every == 0
         saving = last or stopping or step % settings.checkpoint_every == 0
-        if (due or saving) and not torch.isfinite(sums).all():
-            kept = f"the last good state is kept in {state_file}" if state_file.exists() else "no state was saved yet"
+        if (due or saving) and not all_finite([sums, *network.parameters()]):
+            kept = f"the last good state, step {saved}, is kept in {state_file}" if saved else "no state was saved yet"
             raise UserError(
-                f"step {step}: the loss or its gradient is not finite ({', '.join(map(str, sums.tolist()))}); {kept}; "
+                f"step {step}: the loss, its gradient or a weight is not finite; {kept}; "
                 "lower training.learning_rate or training.gradient_clip and train again"
             )
         if due:
@@ -118,16 +119,22 @@ def train(
             sums.zero_()
         if saving:
             save(step)
+            saved = step
         if stopping and not last:
             raise TrainingInterruptedError(f"stopped after step {step} of {settings.steps}; the same command goes on")
     return average, history
 
 
 def seed_step(seed: int, step: int, device: torch.device) -> torch.Generator:
-    """A generator for one step; dropout, which knows only the global one, is seeded alike."""
-    state = int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
-    torch.manual_seed(state)
-    return torch.Generator(device).manual_seed(state)
+    """A generator for a step's times and masks; dropout, which knows only the global one, gets its own seed."""
+    for_masks, for_dropout = np.random.SeedSequence((seed, step)).generate_state(2)
+    torch.manual_seed(int(for_dropout))
+    return torch.Generator(device).manual_seed(int(for_masks))
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no element of any tensor is NaN or infinite; asked of a GPU once."""
+    return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
 
 
 def batch_rows(step: int, batch_size: int, num_sequences: int, seed: int) -> NDArray[np.int64]:

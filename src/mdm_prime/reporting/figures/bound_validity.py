@@ -20,12 +20,12 @@ LOOKS = {"joint_loss": (VERMILLION, "s", PUBLISHED_LOSS), "nelbo": (BLUE, "o", V
 
 def draw(_config: Config, results: Path) -> Figure:
     rows = read_table(results, "bound_validity")
-    sources = sorted({row["source"] for row in rows}, key=lambda source: list(TITLES).index(source))
+    sources = list(dict.fromkeys(row["source"] for row in rows))
     figure = Figure(figsize=(PAGE, 2.75))
     panels = figure.subplots(1, len(sources), squeeze=False)[0]
     for axes, source in zip(panels, sources, strict=True):
         _panel(axes, [row for row in rows if row["source"] == source])
-        axes.set_title(TITLES[source])
+        axes.set_title(TITLES.get(source, source))
     panels[0].set_ylabel("loss minus entropy (nats per token)")
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle="", label=name) for colour, marker, name in LOOKS.values()

@@ -63,17 +63,33 @@ def _ours(axes: Axes, rows: list[Row]) -> bool:
     if not masked:
         empty(axes, "no masked model")
         return False
+    plain = [row for row in masked if row["carry_over"] == "no"]
+    top = 1.12 * max(
+        [row["ppl_bound"] for row in rows] + [row["published_loss_ppl"] for row in rows if row not in plain]
+    )
     for look, column in ((LOSS, "published_loss_ppl"), (BOUND, "ppl_bound")):
         _series(axes, [row for row in masked if row["carry_over"] == "yes"], column, 0.0, look)
         open_look = {**look, "linestyle": "", "markerfacecolor": "white"}
-        _series(axes, [row for row in masked if row["carry_over"] == "no"], column, PLAIN_SHIFT, open_look)
+        _series(axes, [row for row in plain if row[column] <= top], column, PLAIN_SHIFT, open_look)
     for row in rows:
         if row["model"] == "ARM":
             _arm(axes, row["ppl_bound"])
     axes.set_title(f"Ours: {masked[0]['corpus']}")
     integer_axis(axes, [row["num_subtokens"] for row in masked])
-    axes.set_ylim(bottom=0)
-    return any(row["carry_over"] == "no" for row in masked)
+    _point_above(axes, [row for row in plain if row["published_loss_ppl"] > top], 0.97 * top)
+    axes.set_ylim(0, top)
+    return bool(plain)
+
+
+def _point_above(axes: Axes, rows: list[Row], y: float) -> None:
+    """Says where the published loss without carry-over lies: it counts visible tokens too, which can make it huge."""
+    for row in rows:
+        x = row["num_subtokens"] + PLAIN_SHIFT
+        axes.plot(x, y, marker="^", color=LOSS["color"], markerfacecolor="white", linestyle="")
+        axes.annotate(
+            f"{row['published_loss_ppl']:,.0f}", (x, y), xytext=(4, 0), textcoords="offset points", va="center",
+            fontsize=6, color=LOSS["color"],
+        )  # fmt: skip
 
 
 def _series(axes: Axes, rows: list[Row], column: str, shift: float, look: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from mdm_prime import layout
@@ -36,6 +37,7 @@ def draw(config: Config, results: Path) -> Figure:
 
 
 def _panel(axes: Axes, root: Path, task: str, runs: list[Run]) -> None:
+    shown: list[float] = []
     for _, same in groupby(runs, key=lambda run: run.variant):
         seeds = list(same)
         curves = [_curve(root, run) for run in seeds]
@@ -45,16 +47,26 @@ def _panel(axes: Axes, root: Path, task: str, runs: list[Run]) -> None:
             for curve in curves:
                 axes.plot(*curve.T, color=look["color"], linewidth=0.5, alpha=0.3)
         axes.plot(*np.mean([curve[:length] for curve in curves], axis=0).T, **look)
+        if seeds[0].carry_over:
+            shown += [float(value) for curve in curves for value in (curve[:, 1].min(), curve[:, 1].max())]
     entropy = read_json(layout.data_dir(root, task) / "meta.json")["entropy_per_token"]
     if entropy is not None:
+        shown.append(entropy)
         axes.axhline(entropy, color=BLACK, linestyle=":", linewidth=1)
         axes.annotate(
-            "entropy", (0.02, entropy), xycoords=("axes fraction", "data"), xytext=(0, -2),
-            textcoords="offset points", va="top", fontsize=6.5,
+            "entropy", (0.02, entropy), xycoords=("axes fraction", "data"), xytext=(0, 1.5),
+            textcoords="offset points", va="bottom", fontsize=6.5,
         )  # fmt: skip
+    if len(shown) > 1:  # without carry-over the published loss counts visible tokens too and may leave the panel
+        room = 0.05 * (max(shown) - min(shown))
+        axes.set_ylim(min(shown) - room, max(shown) + 2 * room)
     objectives = sorted({OBJECTIVES[run.training.objective] for run in runs if run.model == "masked"})
-    axes.text(1.0, 1.0, "\n".join(objectives), transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
-    axes.set_xscale("log")
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+    axes.text(1.0, 1.0, "\n".join(objectives), transform=axes.transAxes, ha="right", va="top", fontsize=6.5, bbox=box)
+    low, high = axes.dataLim.intervalx
+    if high > 10 * low > 0:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("training tokens")
     axes.set_title(TITLES[task])
 
@@ -85,7 +97,7 @@ def _legend(runs: list[Run]) -> list[Line2D]:
     if len(masked) < len(runs):
         handles.append(Line2D([], [], **ARM, label="ARM (exact likelihood)"))
     if not all(run.carry_over for run in masked):
-        handles.append(Line2D([], [], color=BLACK, linewidth=PLAIN_WIDTH, label="thin: no carry-over"))
+        handles.append(Line2D([], [], color=BLACK, linewidth=PLAIN_WIDTH, label="thin: no carry-over (may lie above)"))
     if len({run.training.objective for run in masked}) > 1:
         handles.append(Line2D([], [], color=BLACK, marker=".", label="dotted: trained on the valid bound"))
     return handles

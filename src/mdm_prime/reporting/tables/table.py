@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 
@@ -68,12 +69,19 @@ def below(results: Path, files: list[Path]) -> tuple[str, ...]:
 
 
 def frame_of(rows: list[dict[str, Any]], columns: tuple[Column, ...]) -> pd.DataFrame:
-    """Rows as a frame with exactly the columns described; integers stay integers beside empty cells."""
-    frame = pd.DataFrame(rows, columns=[column.name for column in columns])
-    whole = [name for name in frame.columns if _is_whole(frame[name])]
-    return frame.astype(dict.fromkeys(whole, "Int64"))
+    """Rows as a frame with exactly the columns described; integers stay integers beside empty cells.
+
+    Raises ValueError when a row holds a column that is not described.
+    """
+    unknown = {name for row in rows for name in row} - {column.name for column in columns}
+    if unknown:
+        raise ValueError(f"columns {sorted(unknown)} are not described")
+    cells = {column.name: [row.get(column.name) for row in rows] for column in columns}
+    return pd.DataFrame(
+        {name: pd.array(values, dtype="Int64") if _are_whole(values) else values for name, values in cells.items()}
+    )
 
 
-def _is_whole(values: pd.Series) -> bool:
-    kept = values.dropna()
-    return len(kept) > 0 and all(isinstance(value, int) and not isinstance(value, bool) for value in kept.tolist())
+def _are_whole(values: list[Any]) -> bool:
+    kept = [value for value in values if not pd.isna(value)]
+    return len(kept) > 0 and all(isinstance(value, int | np.integer) and not isinstance(value, bool) for value in kept)

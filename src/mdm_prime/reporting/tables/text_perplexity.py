@@ -70,8 +70,9 @@ def build(config: Config, results: Path) -> Table:
         inputs=below(results, layout.table_inputs(results, config, "text_perplexity")),
         notes=(
             "ppl_bound is an upper bound on the perplexity for every model; for ARM (exact: yes) it is the perplexity.",
-            "published_loss_ppl is what the paper reports. For l = 1 with carry-over it is the same bound. For l above 1 "
-            "it is not a bound and not a perplexity: see bound_validity.",
+            "published_loss_ppl is what the paper reports. For l = 1 with carry-over it is the same bound. Above l = 1 "
+            "it is not a bound and not a perplexity: see bound_validity. Without carry-over it also counts visible "
+            "tokens, and may be very large.",
             "The owt_paper columns are the paper's own numbers on OpenWebText, with another tokenizer and far larger "
             "models; they stand here for their order, not for their size.",
             "A bound above the ARM's perplexity does not prove that the true perplexity is above it; it only leaves no "

@@ -77,7 +77,7 @@ def build(config: Config, results: Path) -> Table:
         notes=(
             "The valid bound cannot lie below the entropy by more than its error; the published loss can, above l = 1.",
             "A total variation near its floor means samples that these bins cannot tell from the density. A sampler "
-            "with few steps draws several sub-tokens at once, as if they were independent, and stays above it.",
+            "with few steps reveals parts of both tokens in one step, as if they were independent, and stays above it.",
         ),
         extra={"corpus": facts["corpus"]},
     )

@@ -1,0 +1,70 @@
+"""Distributions small enough to write out: what the tests compare the project's mathematics with, by brute force."""
+
+import itertools
+import math
+
+import torch
+from scipy import stats
+
+
+def all_sequences(vocab_size, length):
+    """(V^L, L) int64."""
+    return torch.tensor(list(itertools.product(range(vocab_size), repeat=length)))
+
+
+def random_joint(vocab_size, length, seed=0, sharpness=1.5):
+    """Every sequence (V^L, L) and its probability (V^L,) float64: all tokens and digits depend on each other."""
+    x = all_sequences(vocab_size, length)
+    generator = torch.Generator().manual_seed(seed)
+    return x, (sharpness * torch.randn(len(x), generator=generator, dtype=torch.float64)).softmax(-1)
+
+
+def entropy(p):
+    return float(-torch.xlogy(p, p).sum())
+
+
+def posterior_denoiser(x, p, subtokenizer):
+    """The true posterior p(x_i | y), log-probabilities (N, V), by going through all sequences."""
+    codes = subtokenizer.encode(x)
+    token_is = torch.nn.functional.one_hot(x, subtokenizer.vocab_size).double()
+
+    def denoiser(y, t, where):
+        agrees = ((y[:, None] == codes) | (y[:, None] == subtokenizer.mask_id)).all(-1).all(-1)
+        weights = agrees * p
+        weights = weights / weights.sum(-1, keepdim=True)
+        return torch.einsum("bs,slv->blv", weights, token_is)[where].log()
+
+    return denoiser
+
+
+def random_denoiser(subtokenizer, length, seed=0, scale=1.0):
+    """Logits of its own for every visible pattern, so that each position's output depends on all of y."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (length, subtokenizer.num_subtokens, subtokenizer.base + 1, length, subtokenizer.vocab_size)
+    table = scale * torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    def denoiser(y, t, where):
+        position = torch.arange(length)[:, None]
+        digit = torch.arange(subtokenizer.num_subtokens)
+        return table[position, digit, y].sum((1, 2))[where]
+
+    return denoiser
+
+
+def all_masks(length, num_subtokens):
+    """Every non-empty set of masked sub-tokens (2^n - 1, L, ell) bool, and its weight 1 / (k C(n, k))."""
+    n = length * num_subtokens
+    masks = torch.tensor(list(itertools.product([False, True], repeat=n)))[1:]
+    weights = [1 / (k * math.comb(n, k)) for k in masks.sum(-1).tolist()]
+    return masks.view(-1, length, num_subtokens), torch.tensor(weights, dtype=torch.float64)
+
+
+def chi_square(counts, probabilities):
+    """The p-value of counts (S,) under probabilities (S,); cells that expect fewer than five are put together."""
+    expected = probabilities.double() * counts.sum()
+    assert (counts[expected == 0] == 0).all(), "something impossible was drawn"
+    few = expected < 5
+    counts, expected = (torch.cat([v[~few].double(), v[few].double().sum()[None]]) for v in (counts, expected))
+    if expected[-1] < 1:
+        counts, expected = (torch.cat([v[:-2], v[-2:].sum()[None]]) for v in (counts, expected))
+    return float(stats.chisquare(counts.numpy(), expected.numpy()).pvalue)

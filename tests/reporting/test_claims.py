@@ -1,0 +1,183 @@
+from dataclasses import replace
+
+import pytest
+from synthetic_results import Tree
+
+from mdm_prime import layout
+from mdm_prime.reporting import claims
+from mdm_prime.reporting.claims import bounds, idle, text
+from mdm_prime.reporting.claims.claim import NOT_TESTABLE, REFUTED, REPRODUCED, Estimate, compare, improves
+from mdm_prime.reporting.records import Row, read_table
+
+Tables = dict[str, list[Row]]
+
+
+@pytest.fixture
+def tables(finished: Tree) -> Tables:
+    return {name: read_table(finished.results, name) for name in layout.TABLES if name != "claims"}
+
+
+def change(tables: Tables, name: str, values: dict[str, object], **equal: object) -> Tables:
+    """The same tables with some cells of the matching rows changed."""
+    matches = [row for row in tables[name] if all(row[key] == value for key, value in equal.items())]
+    assert matches
+    rows = [row | values if row in matches else row for row in tables[name]]
+    return {**tables, name: rows}
+
+
+def test_verdicts_of_the_synthetic_numbers(tables: Tables) -> None:
+    verdicts = {claim.claim.split(":")[-1]: claim.verdict for claim in claims.evaluate(tables)}
+    assert list(verdicts.values()).count(REPRODUCED) == 9
+    assert list(verdicts.values()).count(REFUTED) == 7
+    assert list(verdicts.values()).count(NOT_TESTABLE) == 4
+
+
+def test_without_tables_nothing_is_testable() -> None:
+    assert {claim.verdict for claim in claims.evaluate({})} == {NOT_TESTABLE}
+
+
+def test_every_claim_names_where_and_evidence_that_exists(finished: Tree, tables: Tables) -> None:
+    for claim in claims.evaluate(tables):
+        assert claim.claim
+        assert claim.where
+        assert claim.our_value
+        assert not claim.evidence or (finished.results / claim.evidence).is_file()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (Estimate(1.0), Estimate(2.0), "below"),
+        (Estimate(2.0), Estimate(1.0), "above"),
+        (Estimate(1.0, stderr=0.3), Estimate(2.0, stderr=0.3), "below"),  # 1 exceeds 2 * 0.42
+        (Estimate(1.0, stderr=0.4), Estimate(2.0, stderr=0.4), "undecided"),  # not 2 * 0.57
+        (Estimate(1.0, stderr=0.3, spread=0.3), Estimate(2.0, stderr=0.3, spread=0.3), "undecided"),
+        (Estimate(1.0, spread=float("nan")), Estimate(2.0), "undecided"),  # one seed
+        (Estimate(1.0), Estimate(1.0), "undecided"),
+    ],
+)
+def test_compare(first: Estimate, second: Estimate, expected: str) -> None:
+    assert compare(first, second) == expected
+
+
+def test_improves() -> None:
+    assert improves(["below", "below"]) == REPRODUCED
+    assert improves(["above", "undecided"]) == REFUTED
+    assert improves(["below", "undecided"]) == NOT_TESTABLE
+    assert improves(["below", "above"]) == NOT_TESTABLE
+    assert improves([]) == NOT_TESTABLE
+
+
+def test_bound_verdict_flips_with_the_numbers(tables: Tables) -> None:
+    assert text.bound_improves(tables).verdict == REFUTED
+    better = change(tables, "text_perplexity", {"ppl_bound": 200.0}, variant="l2", seed="mean")
+    assert text.bound_improves(better).verdict == NOT_TESTABLE  # better at l = 2, worse at l = 4
+    better = change(better, "text_perplexity", {"ppl_bound": 210.0}, variant="l4", seed="mean")
+    assert text.bound_improves(better).verdict == REPRODUCED
+    assert "200.0" in text.bound_improves(better).our_value
+    noisy = change(tables, "text_perplexity", {"ppl_bound_spread": 50.0}, seed="mean")
+    assert text.bound_improves(noisy).verdict == NOT_TESTABLE
+    one_seed = change(tables, "text_perplexity", {"ppl_bound_spread": None}, seed="mean")
+    assert text.bound_improves(one_seed).verdict == NOT_TESTABLE
+
+
+def test_published_loss_improves(tables: Tables) -> None:
+    assert text.published_loss_improves(tables).verdict == REPRODUCED
+    worse = change(tables, "text_perplexity", {"published_loss_ppl": 500.0}, seed="mean", model="MDM-Prime")
+    assert text.published_loss_improves(worse).verdict == REFUTED
+
+
+def test_models_without_carry_over_do_not_stand_for_an_l(tables: Tables) -> None:
+    plain = change(tables, "text_perplexity", {"published_loss_ppl": 5.0, "ppl_bound": 5.0}, variant="l2-plain")
+    assert text.beats_arm(plain).verdict == REFUTED
+
+
+def test_mdm_prime_is_chosen_by_the_published_loss(tables: Tables) -> None:
+    lucky = change(tables, "text_perplexity", {"ppl_bound": 20.0}, variant="l2", seed="mean")
+    assert text.beats_mdm(lucky).verdict == REFUTED
+    assert "l=4" in text.beats_mdm(lucky).our_value
+    better = change(tables, "text_perplexity", {"ppl_bound": 20.0}, variant="l4", seed="mean")
+    assert text.beats_mdm(better).verdict == REPRODUCED
+    assert text.beats_arm(better).verdict == REPRODUCED
+
+
+def test_without_an_arm_nothing_beats_it(tables: Tables) -> None:
+    rows = [row for row in tables["text_perplexity"] if row["model"] != "ARM"]
+    assert text.beats_arm({"text_perplexity": rows}).verdict == NOT_TESTABLE
+
+
+def test_openwebtext_values_need_openwebtext(tables: Tables) -> None:
+    assert text.openwebtext_values(tables).verdict == NOT_TESTABLE
+    ours = change(tables, "text_perplexity", {"corpus": "Skylion007/openwebtext"})
+    assert text.openwebtext_values(ours).verdict == REFUTED
+    for row in ours["text_perplexity"]:
+        row |= {"published_loss_ppl": row["owt_paper_published_ppl"] + 0.05}
+        row |= {"published_loss_ppl_stderr": 0.03, "published_loss_ppl_spread": 0.05}
+    assert text.openwebtext_values(ours).verdict == REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("function", "source", "column"),
+    [
+        (bounds.published_loss_oracle, "known_entropy", "oracle"),
+        (bounds.published_loss_bit_copies, "copies of one bit", "oracle"),
+        (bounds.published_loss_trained, "known_entropy", "trained"),
+        (bounds.published_loss_toy, "toy", "trained"),
+    ],
+)
+def test_published_loss_is_refuted_by_one_value_below(tables: Tables, function, source: str, column: str) -> None:
+    assert function(tables).verdict == REFUTED
+    above = change(tables, "bound_validity", {f"{column}_joint_loss_below_entropy": "no"}, source=source)
+    assert function(above).verdict == NOT_TESTABLE
+
+
+def test_valid_bound_is_refuted_by_one_value_below(tables: Tables) -> None:
+    assert bounds.valid_bound(tables).verdict == REPRODUCED
+    low = change(tables, "bound_validity", {"trained_nelbo": 1.0}, source="known_entropy", num_subtokens=3)
+    assert bounds.valid_bound(low).verdict == REFUTED
+    wrong_oracle = change(tables, "bound_validity", {"oracle_nelbo": 1.1001}, source="known_entropy", num_subtokens=3)
+    assert bounds.valid_bound(wrong_oracle).verdict == REFUTED
+
+
+def test_one_subtoken(tables: Tables) -> None:
+    assert bounds.one_subtoken_trained(tables).verdict == REPRODUCED
+    assert bounds.one_subtoken_oracle(tables).verdict == REPRODUCED
+    apart = change(tables, "bound_validity", {"trained_joint_loss": 1.0}, source="known_entropy", num_subtokens=1)
+    assert bounds.one_subtoken_trained(apart).verdict == REFUTED
+    values = {"trained_joint_loss": 1.0, "trained_joint_loss_stderr": 1.0}
+    vague = change(tables, "bound_validity", values, source="known_entropy", num_subtokens=1)
+    assert bounds.one_subtoken_trained(vague).verdict == NOT_TESTABLE
+
+
+def test_idle_step_claims(tables: Tables) -> None:
+    functions = (
+        idle.mdm_share,
+        idle.fewer_with_subtokens,
+        idle.figure_points,
+        idle.event_process_exact,
+        idle.sampler_exact,
+    )
+    assert {function(tables).verdict for function in functions} == {REPRODUCED}
+    off = change(tables, "idle_steps", {"idle_measured": 400.0}, num_steps=1024, num_subtokens=1)
+    assert idle.mdm_share(off).verdict == REFUTED
+    assert idle.event_process_exact(off).verdict == REFUTED
+    same = change(tables, "idle_steps", {"idle_measured": 380.0}, num_steps=1024)
+    assert idle.fewer_with_subtokens(same).verdict == NOT_TESTABLE
+    misread = change(tables, "idle_steps", {"published_figure1": 300}, num_steps=1024, num_subtokens=1)
+    assert idle.figure_points(misread).verdict == REFUTED
+    other_length = change(tables, "idle_steps", {"length": 64}, measured_by="event process")
+    assert idle.mdm_share(other_length).verdict == NOT_TESTABLE
+
+
+def test_no_event_by_chance_is_no_deviation(tables: Tables) -> None:
+    """With ten sequences and 0.17 expected idle steps, none at all and a standard error of zero are ordinary."""
+    none = {"idle_measured": 0.0, "idle_measured_stderr": 0.0}
+    lucky = change(tables, "idle_steps", none, measured_by="event process", num_steps=512, num_subtokens=4)
+    assert idle.event_process_exact(lucky).verdict == REPRODUCED
+
+
+def test_estimate_is_written_with_its_uncertainty() -> None:
+    estimate = Estimate(12.345, 0.3, 0.4)
+    assert estimate.text(1) == "12.3 ± 0.5"
+    assert replace(estimate, spread=float("nan")).text(1) == "12.3 ± 0.3 (one seed)"
+    assert Estimate(12.347).text(2) == "12.35"

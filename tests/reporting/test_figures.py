@@ -1,0 +1,139 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic_results import Tree, make_tree, write_figures, write_tables
+
+from mdm_prime import layout
+from mdm_prime.files import read_json, write_json
+from mdm_prime.reporting import figures
+from mdm_prime.reporting.figures import drawing, text_samples
+
+
+@pytest.mark.parametrize("name", layout.FIGURES)
+def test_figures_are_written(finished: Tree, name: str) -> None:
+    from matplotlib.image import imread
+
+    png, pdf = layout.figure_files(finished.results, name)
+    image = imread(png)
+    assert image.shape[1] == pytest.approx(200 * drawing.PAGE, abs=2) or name == "toy_samples"
+    assert np.std(image[..., :3]) > 0.05  # something is drawn
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert b"CreationDate" not in pdf.read_bytes()
+
+
+def test_another_process_writes_the_same_bytes_without_torch(finished: Tree, tree: Tree) -> None:
+    """Tables start without torch; figures without pandas too."""
+    params = finished.results.parent / "tiny.yaml"
+    code = f"""
+import sys
+from pathlib import Path
+from mdm_prime import config, layout
+heavy = {{"torch", "mlflow", "sklearn", "tokenizers"}}
+loaded, results = config.load({str(params)!r}), Path({str(tree.results)!r})
+if sys.argv[1] == "figures":
+    from mdm_prime.reporting import figures, reference
+    for name in layout.FIGURES:
+        figures.write(name, loaded, results)
+    assert reference.compare(results, results) == []
+    heavy.add("pandas")
+else:
+    from mdm_prime.reporting import tables
+    for name in sorted(layout.TABLES, key=lambda name: name == "claims"):
+        tables.write(name, loaded, results)
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    for what in ("tables", "figures"):
+        command = [sys.executable, "-W", "error", "-c", code, what]
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert (result.returncode, result.stderr) == (0, "")
+    files = [file for name in layout.TABLES for file in layout.table_files(tree.results, name)]
+    files += [file for name in layout.FIGURES for file in layout.figure_files(tree.results, name)]
+    for file in files:
+        expected = finished.results / file.relative_to(tree.results)
+        assert file.read_bytes() == expected.read_bytes(), file.name
+    assert list(tree.results.rglob(".*")) == []  # no temporary file is left
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text.num_subtokens": [3], "text.variants": {}, "text.seeds": [4], "toy.num_subtokens": [5]},
+        {
+            "text.num_subtokens": [2],
+            "text.variants": {"arm": {"model": "autoregressive"}},
+            "text.sampling.sampler": "first_hitting",
+            "text.training.objective": "nelbo",
+            "known_entropy.num_subtokens": [2],
+            "idle_steps.num_subtokens": [3],
+            "idle_steps.num_steps": [100],
+            "idle_steps.length": 50,
+            "oracle.copies_of_one_bit": [1],
+        },
+    ],
+    ids=["one masked model", "other choices"],
+)
+def test_missing_variants_break_nothing(tmp_path: Path, change: dict[str, object]) -> None:
+    tree = make_tree(tmp_path, change)
+    write_tables(tree)
+    write_figures(tree)
+    assert all(
+        path.stat().st_size > 1000 for name in layout.FIGURES for path in layout.figure_files(tree.results, name)
+    )
+
+
+def test_perplexity_figure_shows_the_numbers_of_the_table(finished: Tree) -> None:
+    with drawing.style():
+        left, right = figures.draw("perplexity_vs_subtokens", finished.config, finished.results).axes
+    left_lines = [tuple(line.get_ydata()) for line in left.lines]
+    assert (22.98, 17.90, 16.36, 15.62, 15.36, 15.48) in left_lines
+    assert (22.98, 36.55, 41.20, 44.08, 47.68, 48.85) in left_lines
+    ours = [list(line.get_ydata()) for line in right.lines]
+    assert any(values == pytest.approx([369, 390, 392], rel=1e-3) for values in ours if len(values) == 3)
+
+
+def test_idle_figure_has_a_panel_of_trained_samplers_only_if_there_are_some(tree: Tree) -> None:
+    write_tables(tree)
+    with drawing.style():
+        assert len(figures.draw("idle_steps", tree.config, tree.results).axes) == 2
+        table = layout.table_files(tree.results, "idle_steps")[0]
+        table.write_text("".join(line for line in table.read_text().splitlines(True) if "trained" not in line))
+        figure = figures.draw("idle_steps", tree.config, tree.results)
+    assert len(figure.axes) == 1
+    assert figure.get_size_inches()[0] == drawing.COLUMN
+
+
+def test_every_l_has_a_look_of_its_own() -> None:
+    looks = [tuple(map(str, drawing.look_of(number).values())) for number in range(1, 20)]
+    assert len(set(looks)) == len(looks)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nb\tc", "a↵b⇥c"),
+        ("\x00\x07\x9f", "\\x00\\x07\\x9f"),
+        ("列🎉", "\ufffd\ufffd"),
+        ("$x$ é", "$x$ é"),
+        ("zero\u200bwidth", "zero\ufffdwidth"),
+    ],
+)
+def test_printable(text: str, shown: str) -> None:
+    assert text_samples.printable(text) in (shown, shown.replace("\ufffd", "\u200b"))
+
+
+def test_long_samples_are_cut() -> None:
+    lines = text_samples.wrap("word " * 1000).split("\n")
+    assert len(lines) == text_samples.LINES
+    assert lines[-1].endswith("…")
+    assert max(map(len, lines)) <= text_samples.WIDTH
+    assert len(text_samples.wrap("x" * 10_000).split("\n")) == text_samples.LINES
+    assert text_samples.wrap("") == "(empty)"
+
+
+def test_a_sample_file_without_texts_is_drawn(tree: Tree) -> None:
+    path = layout.sample_files(tree.root, "text/l2/seed0")[1]
+    write_json(path, read_json(path) | {"texts": None})
+    figures.write("text_samples", tree.config, tree.results)

@@ -1,0 +1,31 @@
+from importlib import resources
+
+import pytest
+
+from mdm_prime.reporting import published
+from mdm_prime.reporting.records import parse
+
+NAMES = ("idle_steps_figure1", "image_fid", "openwebtext_perplexity", "zero_shot_perplexity")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_has_a_source(name: str) -> None:
+    rows = published.read(name)
+    assert rows
+    assert all(row["source"] for row in rows)
+
+
+def test_the_files_are_all_of_them() -> None:
+    files = {path.name for path in resources.files(published.__name__).iterdir() if path.name.endswith(".csv")}
+    assert files == {f"{name}.csv" for name in NAMES}
+
+
+def test_openwebtext() -> None:
+    assert published.openwebtext("MDM-Prime", 6)["corrected_ppl"] == 47.68
+    assert published.openwebtext("ARM", 1)["published_ppl"] == 17.54
+    with pytest.raises(KeyError):
+        published.openwebtext("MDM-Prime", 5)
+
+
+def test_cells_keep_their_types() -> None:
+    assert parse(["a,b,c,d,e", "1,-2.5e-3,x1,,007x"]) == [{"a": 1, "b": -2.5e-3, "c": "x1", "d": None, "e": "007x"}]

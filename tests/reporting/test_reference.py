@@ -1,0 +1,104 @@
+import shutil
+from pathlib import Path
+
+import pytest
+from synthetic_results import Tree
+
+from mdm_prime import layout
+from mdm_prime.errors import UserError
+from mdm_prime.files import read_json, write_json
+from mdm_prime.reporting import reference
+from mdm_prime.reporting.records import read_csv
+
+
+@pytest.fixture
+def fresh(finished: Tree, tmp_path: Path) -> Path:
+    shutil.copytree(finished.results / "tables", tmp_path / "tables")
+    return tmp_path
+
+
+def edit(folder: Path, name: str, old: str, new: str) -> None:
+    path = layout.table_files(folder, name)[0]
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_equal_tables(finished: Tree, fresh: Path) -> None:
+    assert reference.compare(finished.results, fresh) == []
+
+
+def test_a_changed_number_is_found(finished: Tree, fresh: Path) -> None:
+    row = read_csv(layout.table_files(fresh, "text_perplexity")[0])[5]
+    old = f"{row['ppl_bound']:.10g}"
+    edit(fresh, "text_perplexity", old, f"{row['ppl_bound'] * 1.2:.10g}")
+    (line,) = reference.compare(finished.results, fresh)
+    assert line.startswith("text_perplexity.csv: variant l1, seed mean: ppl_bound is 442.8")
+    assert "reference 369.0" in line
+
+
+def test_another_network_is_within_the_tolerance(finished: Tree, fresh: Path) -> None:
+    row = read_csv(layout.table_files(fresh, "text_perplexity")[0])[5]
+    edit(fresh, "text_perplexity", f"{row['ppl_bound']:.10g}", f"{row['ppl_bound'] * 1.02:.10g}")
+    assert reference.compare(finished.results, fresh) == []
+
+
+def test_exact_numbers_must_be_equal(finished: Tree, fresh: Path) -> None:
+    edit(fresh, "bound_validity", ",1.1,1.1,0,", ",1.1001,1.1,0,")
+    (line,) = reference.compare(finished.results, fresh)
+    assert "entropy is 1.1001, reference 1.1" in line
+
+
+def test_a_changed_verdict_is_found(finished: Tree, fresh: Path) -> None:
+    edit(fresh, "claims", "tiny,refuted", "tiny,reproduced")
+    (line,) = reference.compare(finished.results, fresh)
+    assert line.endswith("verdict is 'reproduced', reference 'refuted'")
+
+
+def test_rows_and_columns(finished: Tree, fresh: Path) -> None:
+    path = layout.table_files(fresh, "toy_likelihood")[0]
+    lines = path.read_text().splitlines(True)
+    path.write_text("".join([lines[0], lines[1], lines[2].replace(",l2,", ",l9,")]))
+    assert reference.compare(finished.results, fresh) == [
+        "toy_likelihood.csv: variant l2: row is missing",
+        "toy_likelihood.csv: variant l9: row is not in the reference",
+    ]
+    path.write_text("".join(lines).replace("num_steps", "steps"))
+    (line,) = reference.compare(finished.results, fresh)
+    assert line.startswith("toy_likelihood.csv: columns")
+
+
+def test_a_missing_table_another_scale_and_no_reference(finished: Tree, fresh: Path, tmp_path: Path) -> None:
+    layout.table_files(fresh, "claims")[0].unlink()
+    sidecar = layout.table_files(fresh, "idle_steps")[3]
+    write_json(sidecar, read_json(sidecar) | {"scale": "smoke"})
+    missing, scale = reference.compare(finished.results, fresh)
+    assert missing.startswith("claims.csv: missing")
+    assert scale == "idle_steps.csv: scale 'smoke' cannot be compared with the reference's 'tiny'"
+    with pytest.raises(UserError, match="holds no table"):
+        reference.compare(tmp_path / "nowhere", fresh)
+
+
+def test_tolerances_scale_with_the_standard_errors() -> None:
+    old = [
+        {
+            "variant": "l1",
+            "seed": 0,
+            "carry_over": "yes",
+            "ppl_bound": 100.0,
+            "ppl_bound_stderr": 3.0,
+            "ppl_bound_spread": 1.0,
+        }
+    ]
+    near = [old[0] | {"ppl_bound": 116.0, "ppl_bound_spread": 9.0}]  # 4 % and 3 * 4.24
+    far = [old[0] | {"ppl_bound": 117.0}]
+    assert reference.compare_rows("text_perplexity", old, near) == []
+    assert len(reference.compare_rows("text_perplexity", old, far)) == 1
+
+
+def test_published_loss_without_carry_over_is_not_compared() -> None:
+    old = [{"variant": "l1", "seed": 0, "carry_over": "no", "published_loss_ppl": 900.0}]
+    new = [old[0] | {"published_loss_ppl": 90_000.0}]
+    assert reference.compare_rows("text_perplexity", old, new) == []
+    old, new = ([row | {"carry_over": "yes"} for row in rows] for rows in (old, new))
+    assert len(reference.compare_rows("text_perplexity", old, new)) == 1

@@ -1,0 +1,203 @@
+import json
+from math import exp, log, sqrt
+
+import numpy as np
+import pytest
+from synthetic_results import STDERR, Tree, make_tree, write_tables
+
+from mdm_prime import layout
+from mdm_prime.errors import UserError
+from mdm_prime.files import read_json, write_json
+from mdm_prime.reporting import tables
+from mdm_prime.reporting.records import Row, read_table
+
+
+def rows_of(tree: Tree, name: str, **equal: object) -> list[Row]:
+    return [row for row in read_table(tree.results, name) if all(row[key] == value for key, value in equal.items())]
+
+
+def one(tree: Tree, name: str, **equal: object) -> Row:
+    (row,) = rows_of(tree, name, **equal)
+    return row
+
+
+def change_json(path, **values: object) -> None:
+    write_json(path, read_json(path) | values)
+
+
+REQUIRED = {
+    "bound_validity": "source num_subtokens entropy oracle_joint_loss oracle_joint_loss_stderr oracle_nelbo "
+    "oracle_nelbo_stderr trained_joint_loss trained_joint_loss_stderr trained_nelbo trained_nelbo_stderr",
+    "text_perplexity": "model variant num_subtokens base carry_over seed parameters train_tokens ppl_bound "
+    "ppl_bound_stderr ppl_bound_spread published_loss_ppl published_loss_ppl_stderr bits_per_byte_bound "
+    "owt_paper_published_ppl owt_paper_corrected_ppl exact",
+    "idle_steps": "measured_by num_steps num_subtokens length idle_exact idle_measured idle_measured_stderr "
+    "published_figure1 idle_share_exact",
+    "toy_likelihood": "num_subtokens base entropy nelbo nelbo_stderr joint_loss joint_loss_stderr total_variation "
+    "total_variation_floor num_samples num_steps",
+    "claims": "claim where published_value corrected_value our_value scale verdict evidence",
+}
+
+
+@pytest.mark.parametrize("name", layout.TABLES)
+def test_columns_and_sidecar(finished: Tree, name: str) -> None:
+    columns = list(read_table(finished.results, name)[0])
+    required = REQUIRED[name].split()
+    assert columns[: len(required)] == required
+    sidecar = json.loads(layout.table_files(finished.results, name)[3].read_text())
+    assert list(sidecar["columns"]) == columns
+    assert all(sidecar["columns"].values())
+    assert sidecar["scale"] == "tiny"
+    expected = layout.table_inputs(finished.results, finished.config, name)
+    assert sidecar["inputs"] == [path.relative_to(finished.results).as_posix() for path in expected]
+    assert str(finished.results) not in json.dumps(sidecar)
+
+
+def test_perplexity_is_the_exponential_of_the_bound(finished: Tree) -> None:
+    row = one(finished, "text_perplexity", variant="l2", seed=1)
+    saved = read_json(layout.likelihood_file(finished.root, "text/l2/seed1"))
+    assert row["ppl_bound"] == pytest.approx(exp(saved["nelbo"]))
+    assert row["ppl_bound_stderr"] == pytest.approx(exp(saved["nelbo"]) * saved["nelbo_stderr"])
+    assert row["published_loss_ppl"] == pytest.approx(exp(saved["joint_loss"]))
+    assert row["published_loss_ppl_stderr"] == pytest.approx(exp(saved["joint_loss"]) * saved["joint_loss_stderr"])
+    # 1,500 sequences of 64 tokens hold 250,000 bytes
+    assert row["bits_per_byte_bound"] == pytest.approx(saved["nelbo"] / log(2) * 96_000 / 250_000)
+    assert (row["model"], row["num_subtokens"], row["base"], row["carry_over"]) == ("MDM-Prime", 2, 32, "yes")
+    assert (row["parameters"], row["train_tokens"], row["exact"]) == (1_234_567, 2_048_000, "no")
+    assert row["ppl_bound_spread"] is None
+
+
+def test_mean_over_seeds(finished: Tree) -> None:
+    seeds = [one(finished, "text_perplexity", variant="l4", seed=seed) for seed in (0, 1)]
+    mean = one(finished, "text_perplexity", variant="l4", seed="mean")
+    first, second = (row["ppl_bound"] for row in seeds)
+    assert first != second
+    assert mean["ppl_bound"] == pytest.approx((first + second) / 2)
+    assert mean["ppl_bound_spread"] == pytest.approx(abs(first - second) / sqrt(2))
+    assert mean["ppl_bound_stderr"] == pytest.approx(sum(row["ppl_bound_stderr"] for row in seeds) / 2)
+
+
+def test_paper_values_are_matched_by_model_and_subtokens(finished: Tree) -> None:
+    expected = {
+        "arm": ("ARM", 17.54, None),
+        "l1": ("MDM", 22.98, 22.98),
+        "l2": ("MDM-Prime", 17.90, 36.55),
+        "l2-plain": ("MDM-Prime", 17.90, 36.55),
+        "l4": ("MDM-Prime", 15.62, 44.08),
+    }
+    found = {
+        row["variant"]: (row["model"], row["owt_paper_published_ppl"], row["owt_paper_corrected_ppl"])
+        for row in rows_of(finished, "text_perplexity", seed="mean")
+    }
+    assert found == expected
+    assert list(found) == ["arm", "l1", "l2", "l2-plain", "l4"]
+    assert {row["exact"] for row in rows_of(finished, "text_perplexity", variant="arm")} == {"yes"}
+
+
+def test_an_l_that_the_paper_has_not_stays_empty(tmp_path) -> None:
+    tree = make_tree(tmp_path, {"text.num_subtokens": [9], "text.variants": {}, "text.seeds": [3]})
+    (seed, mean) = tables.build("text_perplexity", tree.config, tree.results).frame.to_dict("records")
+    assert (seed["seed"], mean["seed"]) == ("3", "mean")
+    assert np.isnan(seed["owt_paper_published_ppl"])
+    assert np.isnan(mean["ppl_bound_spread"])
+
+
+def test_corpus_is_in_the_sidecar(finished: Tree) -> None:
+    sidecar = read_json(layout.table_files(finished.results, "text_perplexity")[3])
+    assert sidecar["corpus"] == {"name": "corpus of text", "documents": 379, "bytes": 1_900_000}
+    assert sidecar["sha256"] == "sha of text"
+    assert sidecar["tokens"] == {"train": 640_000, "validation": 96_000}
+
+
+def test_bound_validity_decides_with_the_standard_errors(tree: Tree) -> None:
+    for seed in (0, 1):
+        path = layout.likelihood_file(tree.root, f"known_entropy/l2/seed{seed}")
+        change_json(path, joint_loss=1.1 - 0.02, joint_loss_stderr=0.006, num_samples=20_000)
+        path = layout.likelihood_file(tree.root, f"known_entropy/l3/seed{seed}")
+        change_json(path, joint_loss=1.1 - 0.02, joint_loss_stderr=0.007, num_samples=20_000)
+    write_tables(tree)
+    two, three = (one(tree, "bound_validity", source="known_entropy", num_subtokens=n) for n in (2, 3))
+    assert two["trained_joint_loss_below_entropy"] == "yes"  # 3.3 standard errors
+    assert three["trained_joint_loss_below_entropy"] == "no"  # 2.9
+    assert two["trained_joint_loss_spread"] == 0
+    assert two["oracle_joint_loss_below_entropy"] == "yes"
+    assert (
+        one(tree, "bound_validity", source="known_entropy", num_subtokens=1)["oracle_joint_loss_below_entropy"] == "no"
+    )
+
+
+def test_bound_validity_widens_errors_where_sequences_are_drawn_again(finished: Tree) -> None:
+    row = one(finished, "bound_validity", source="toy", num_subtokens=1)
+    assert row["trained_nelbo_stderr"] == pytest.approx(STDERR * sqrt(100_000 / 20_000))
+    assert row["trained_nelbo"] == pytest.approx(4.2 + 0.02 + 0.004)
+    assert (row["oracle_nelbo"], row["oracle_joint_loss_below_entropy"], row["seeds"]) == (None, None, 1)
+
+
+def test_bound_validity_of_copies_of_one_bit(finished: Tree) -> None:
+    row = one(finished, "bound_validity", source="copies of one bit", num_subtokens=4)
+    assert row["entropy"] == pytest.approx(log(2))
+    assert row["oracle_joint_loss"] == pytest.approx(log(2) / 4)
+    assert (row["trained_nelbo"], row["variant"], row["oracle_method"]) == (None, None, "enumeration")
+
+
+def test_oracle_of_other_params_is_refused(tree: Tree) -> None:
+    change_json(layout.data_dir(tree.root, "known_entropy") / "meta.json", entropy_per_token=1.2)
+    with pytest.raises(UserError, match=r"entropy 1\.100000 of known_entropy differs from 1\.200000"):
+        tables.build("bound_validity", tree.config, tree.results)
+
+
+def test_idle_steps_beside_the_paper(finished: Tree) -> None:
+    row = one(finished, "idle_steps", measured_by="event process", num_steps=1024, num_subtokens=1)
+    assert row["idle_exact"] == pytest.approx(1024 * (1023 / 1024) ** 1024)
+    assert row["idle_share_exact"] == pytest.approx(0.3677, abs=1e-4)
+    assert row["published_figure1"] == 375
+    assert row["idle_measured"] == pytest.approx(376.5, abs=15)
+    assert (row["num_sequences"], row["variant"]) == (10, None)
+
+
+def test_idle_steps_of_trained_samplers(finished: Tree) -> None:
+    found = rows_of(finished, "idle_steps", measured_by="trained sampler")
+    assert [row["variant"] for row in found] == ["l1", "l2", "l2-plain", "l4"]  # no ARM
+    assert found[1]["idle_exact"] == pytest.approx(128 * (127 / 128) ** 128)
+    assert {row["published_figure1"] for row in found} == {None}
+
+
+@pytest.mark.parametrize(
+    ("change", "rows", "exact"),
+    [
+        ({"text.sampling.sampler": "first_hitting"}, 0, False),
+        ({"text.sampling.prefix": "Return"}, 4, False),
+        ({"text.training.schedule": "cosine"}, 4, False),
+    ],
+)
+def test_idle_steps_without_a_closed_form(tmp_path, change, rows, exact) -> None:
+    tree = make_tree(tmp_path, change)
+    frame = tables.build("idle_steps", tree.config, tree.results).frame
+    trained = frame[frame["measured_by"] == "trained sampler"]
+    assert len(trained) == rows
+    assert trained["idle_exact"].notna().any() == exact
+
+
+def test_toy_likelihood(finished: Tree) -> None:
+    rows = rows_of(finished, "toy_likelihood")
+    assert [row["num_subtokens"] for row in rows] == [1, 2]
+    first, second = rows
+    assert first["entropy"] == 4.2
+    assert first["nelbo"] == pytest.approx(4.224)
+    assert (first["num_samples"], first["num_steps"], first["seeds"]) == (200_000, 32, 1)
+    assert first["total_variation_floor"] < first["total_variation"] < second["total_variation"]
+
+
+def test_a_missing_key_is_one_line(tree: Tree) -> None:
+    path = layout.likelihood_file(tree.root, "toy/l1/seed0")
+    values = read_json(path)
+    del values["nelbo"]
+    write_json(path, values)
+    with pytest.raises(UserError, match=r"likelihood\.json: key 'nelbo' is missing"):
+        tables.build("toy_likelihood", tree.config, tree.results)
+
+
+def test_a_missing_file_names_the_command(tree: Tree) -> None:
+    layout.oracle_file(tree.root).unlink()
+    with pytest.raises(UserError, match=r"oracle\.json: cannot be read .*snakemake"):
+        tables.build("bound_validity", tree.config, tree.results)

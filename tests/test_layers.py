@@ -1,0 +1,122 @@
+"""Which part may import which: the mathematics knows nothing, reports know no torch, nothing knows the command line."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "mdm_prime"
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(SOURCE.rglob("*.py"))
+    if path != SOURCE / "__init__.py"
+}
+PARTS = {name.split(".")[0] for name in MODULES}
+MATHEMATICS = {"subtokens", "schedules", "masking", "objectives"}
+ABOVE = {"stages", "cli"}  # the composition
+
+# What the modules of a part may import of the package; a part that is not named here may import all but what is ABOVE.
+ALLOWED = {
+    **dict.fromkeys(MATHEMATICS, MATHEMATICS),
+    "sampling": MATHEMATICS | {"sampling"},
+    "errors": set(),
+    "files": {"errors"},
+    "config": {"errors"},
+    "layout": {"config"},
+    "progress": set(),
+    "models": {"models", "config", "errors", "subtokens"},
+    "data": {"data", "config", "layout", "files", "errors", "subtokens"},
+    "training": MATHEMATICS | {"training", "config", "files", "errors"},
+    "reporting": {"reporting", "config", "layout", "files", "errors"},
+    "tracking": {"tracking", "files", "errors"},
+    "stages": PARTS - {"cli", "reporting"},
+    "cli": PARTS,
+}
+THIRD_PARTY_OF_THE_MATHEMATICS = {"torch"}
+ONLY_IMPORTER = {"mlflow": "tracking", "filelock": "tracking", "yaml": "config", "pydantic": "config"}
+
+
+def imported(path: Path, package: str = "mdm_prime") -> set[str]:
+    """Full names of every module that a file imports, inside functions too. `package` is where the file lies."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*parents, *([node.module] if node.module else [])])
+            found |= {f"{module}.{alias.name}" for alias in node.names} if module == "mdm_prime" else {module}
+    return found
+
+
+def parts_imported(name: str) -> set[str]:
+    path = MODULES[name]
+    package = ".".join(["mdm_prime", *path.relative_to(SOURCE).parent.parts])
+    ours = {module.split(".")[1] for module in imported(path, package) if module.startswith("mdm_prime.")}
+    return ours & PARTS
+
+
+def libraries_imported(name: str) -> set[str]:
+    return {module.split(".")[0] for module in imported(MODULES[name])} - {"mdm_prime"}
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """The libraries in memory after importing modules of the package in a fresh interpreter."""
+    command = f"import sys; import {', '.join(f'mdm_prime.{module}' for module in modules)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_every_kind_of_import_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        "import torch.nn as nn\nfrom mdm_prime import data as d, files\nfrom .loop import x\n"
+        "def f():\n    if x:\n        from mdm_prime.models.dit import DiT\n    from .. import mlflow, tracking\n"
+    )
+    assert imported(tmp_path / "a.py", "mdm_prime.training") == {
+        "torch.nn",
+        "mdm_prime.data",
+        "mdm_prime.files",
+        "mdm_prime.training.loop",
+        "mdm_prime.models.dit",
+        "mdm_prime.mlflow",
+        "mdm_prime.tracking",
+    }
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_part_imports_only_what_lies_below_it(name: str) -> None:
+    part = name.split(".")[0]
+    assert parts_imported(name) <= ALLOWED.get(part, PARTS - ABOVE)
+
+
+@pytest.mark.parametrize("name", sorted({*MATHEMATICS, "sampling"} & set(MODULES)))
+def test_the_mathematics_needs_torch_and_the_standard_library(name: str) -> None:
+    others = libraries_imported(name) - set(sys.stdlib_module_names)
+    assert others <= THIRD_PARTY_OF_THE_MATHEMATICS
+
+
+@pytest.mark.parametrize("library", ONLY_IMPORTER)
+def test_a_library_has_one_importer(library: str) -> None:
+    importers = {name.split(".")[0] for name in MODULES if library in libraries_imported(name)}
+    assert importers == {ONLY_IMPORTER[library]}
+
+
+def test_only_one_file_of_tracking_knows_mlflow() -> None:
+    assert [name for name in MODULES if "mlflow" in libraries_imported(name)] == ["tracking.mirror"]
+
+
+def test_reports_never_load_torch() -> None:
+    reports = [name for name in MODULES if name.split(".")[0] == "reporting"]
+    for name in reports:
+        assert "torch" not in libraries_imported(name), name
+    assert {"torch", "mlflow", "sklearn"}.isdisjoint(loaded_by(*reports))
+
+
+@pytest.mark.parametrize("name", ["config", "layout", "files", "tracking", "cli"])
+def test_what_every_command_imports_is_light(name: str) -> None:
+    heavy = {"torch", "pandas", "numpy", "mlflow", "sklearn", "datasets", "matplotlib", "tokenizers", "torchvision"}
+    assert heavy.isdisjoint(loaded_by(name))

@@ -1,0 +1,78 @@
+import pytest
+import torch
+from enumeration import chi_square
+from scipy import stats
+
+from mdm_prime.masking import mask_exactly, mask_independently, stratified_times
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.mark.parametrize("t_min", [0.0, 0.001, 0.5])
+@pytest.mark.parametrize("num", [1, 7, 64])
+def test_one_time_in_every_stratum(t_min, num, generator):
+    for _ in range(100):
+        t = stratified_times(num, t_min, generator)
+        assert t.dtype == torch.float32
+        assert t.min() > t_min
+        assert t.max() <= 1.0
+        strata = ((1 - t.double()) / (1 - t_min) * num + 1e-4).floor()
+        assert strata.long().clamp(max=num - 1).unique().tolist() == list(range(num))
+
+
+def test_times_are_uniform(generator):
+    t = torch.stack([stratified_times(4, 0.2, generator) for _ in range(5000)])
+    for place in t.unbind(1):  # each place of the batch by itself
+        assert stats.kstest(place.numpy(), stats.uniform(0.2, 0.8).cdf).pvalue > 0.001
+
+
+def test_rates_are_those_asked_for(generator):
+    probability = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0])
+    y = torch.zeros(5, 100, 200, dtype=torch.long)
+    masked = (mask_independently(y, probability, 7, generator) == 7).flatten(1).sum(-1).tolist()
+    assert masked[0] == 0
+    assert masked[-1] == 20000
+    for number, p in zip(masked[1:-1], [0.1, 0.5, 0.9], strict=True):
+        assert stats.binomtest(number, 20000, p).pvalue > 0.001
+
+
+def test_masks_are_independent_and_the_rest_is_left_alone(generator):
+    y = torch.arange(8).view(1, 4, 2).expand(20000, 4, 2)
+    noised = mask_independently(y, torch.full((20000,), 0.3), 9, generator)
+    masked = noised == 9
+    assert torch.equal(noised[~masked], y[~masked])
+    assert noised.dtype == torch.int64
+    pattern = (masked.flatten(1).long() * 2 ** torch.arange(8)).sum(-1)
+    ones = torch.tensor([bin(number).count("1") for number in range(256)])
+    assert chi_square(pattern.bincount(minlength=256), 0.3**ones.double() * 0.7 ** (8 - ones.double())) > 0.001
+
+
+def test_exactly_the_number_asked_for(generator):
+    y = torch.arange(12).view(1, 4, 3).expand(13, 4, 3)
+    noised = mask_exactly(y, torch.arange(13), 99, generator)
+    masked = noised == 99
+    assert masked.flatten(1).sum(-1).tolist() == list(range(13))
+    assert torch.equal(noised[~masked], y[~masked])
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_every_subset_is_equally_likely(number, generator):
+    y = torch.zeros(20000, 3, 2, dtype=torch.long)
+    masked = mask_exactly(y, torch.full((20000,), number), 1, generator)
+    pattern = (masked.flatten(1) * 2 ** torch.arange(6)).sum(-1)
+    possible = torch.tensor([float(bin(number_).count("1") == number) for number_ in range(64)])
+    counts = pattern.bincount(minlength=64)
+    assert counts[possible == 0].sum() == 0
+    assert chi_square(counts, possible.double() / possible.sum()) > 0.001
+
+
+def test_the_generator_decides(generator):
+    y = torch.zeros(4, 5, 2, dtype=torch.long)
+    first, again, other = (
+        mask_independently(y, torch.full((4,), 0.5), 3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
