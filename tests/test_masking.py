@@ -1,8 +1,8 @@
 import pytest
 import torch
-from enumeration import chi_square
 from scipy import stats
 
+from enumeration import chi_square
 from mdm_prime.masking import mask_exactly, mask_independently, stratified_times
 
 
@@ -47,7 +47,7 @@ def test_masks_are_independent_and_the_rest_is_left_alone(generator):
     assert noised.dtype == torch.int64
     pattern = (masked.flatten(1).long() * 2 ** torch.arange(8)).sum(-1)
     ones = torch.tensor([bin(number).count("1") for number in range(256)])
-    assert chi_square(pattern.bincount(minlength=256), 0.3**ones.double() * 0.7 ** (8 - ones.double())) > 0.001
+    assert chi_square(pattern.bincount(minlength=256), 0.3 ** ones.double() * 0.7 ** (8 - ones.double())) > 0.001
 
 
 def test_exactly_the_number_asked_for(generator):

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from golden_values import golden, names
 from mdm_prime.subtokens import Subtokenizer, smallest_base
 
 
@@ -78,3 +79,12 @@ def test_a_code_past_the_vocabulary_is_told_by_its_number():
 def test_impossible_sizes_are_refused(vocab_size, num_subtokens):
     with pytest.raises(ValueError, match="must be at least"):
         Subtokenizer(vocab_size, num_subtokens)
+
+
+@pytest.mark.parametrize("case", names("subtokens"))
+def test_layout_is_that_of_the_reference_implementation(case):
+    vocab_size, num_subtokens = (int(part[1:]) for part in case.split("_"))
+    values = golden(f"subtokens/{case}")
+    subtokenizer = Subtokenizer(vocab_size, num_subtokens)
+    assert torch.equal(subtokenizer.encode(values["x"]), values["y"])
+    assert torch.equal(subtokenizer.decode(values["y"]), values["x"])

@@ -45,7 +45,7 @@ def token_log_probs(logits: Tensor, y: Tensor, digits: Tensor, mask_id: int, car
     Returns:
         (N, V) in at least float32; -inf for an excluded token.
     """
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = _at_least_float32(logits)
     if carry_over:
         logits = logits.masked_fill(~consistent(y, digits, mask_id), -torch.inf)
     return logits.log_softmax(-1)
@@ -84,7 +84,7 @@ def autoregressive_loss(network: Denoiser, x: Tensor, start_id: int) -> Tensor:
     """
     everywhere = torch.ones_like(x, dtype=torch.bool)
     logits = network(shifted(x, start_id)[..., None], torch.zeros(len(x), device=x.device), everywhere)
-    return F.cross_entropy(logits.float(), x.flatten(), reduction="none").view_as(x).sum(-1)
+    return F.cross_entropy(_at_least_float32(logits), x.flatten(), reduction="none").view_as(x).sum(-1)
 
 
 def shifted(x: Tensor, start_id: int) -> Tensor:
@@ -122,3 +122,8 @@ def sequence_losses(
         terms = true_subtoken_losses(log_probs, y[where], digits[x[where]], digits, mask_id).sum(-1)
         sums[1] = zeros.masked_scatter(where, terms).sum(-1)
     return Losses(*sums)
+
+
+def _at_least_float32(logits: Tensor) -> Tensor:
+    """Bfloat16 has three digits: too few for a loss."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from mdm_prime import data
-from mdm_prime.config import HubText, TextData
 from mdm_prime.data import arrays, text
 from mdm_prime.data import tokenizer as tokenizers
 from mdm_prime.data.documents import Corpus
 from mdm_prime.errors import UserError
 from mdm_prime.layout import DATA_FILES
+from mdm_prime.sections import HubText, TextData
 
 WORDS = ("sub-token", "mask", "naïve", "Größe", "entropy", "bound", "日本", "loss", "<|endoftext|>", "line\nend", "😀")
 

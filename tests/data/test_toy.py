@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from mdm_prime import data
-from mdm_prime.config import ToyData
 from mdm_prime.data import arrays, toy
 from mdm_prime.errors import UserError
 from mdm_prime.layout import DATA_FILES
+from mdm_prime.sections import ToyData
 
 
 def config_of(image, **changes):

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from mdm_prime import config
-from mdm_prime.config import KnownEntropyData
 from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token, make_source
 from mdm_prime.evaluation import oracle
 from mdm_prime.objectives import sequence_losses
+from mdm_prime.sections import KnownEntropyData
 from mdm_prime.subtokens import Subtokenizer
 
 DEFAULT = Path(__file__).parents[2] / "params" / "default.yaml"

@@ -191,6 +191,7 @@ def _write_samples(config: Config, root: Path, run: Run) -> None:
             "temperature": 1.0,
             "top_p": 1.0,
             "prefix": sampling.prefix,
+            "prefix_tokens": 2 * bool(sampling.prefix),
             "num_samples": sampling.num_samples,
             "length": length,
             "nfe_mean": length if autoregressive else steps - idle,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mdm_prime.reporting.histograms import coarsen, histogram, total_variation, total_variation_floor
-from mdm_prime.reporting.loading import over_seeds, widen_stderr
+from mdm_prime.reporting.loading import over_seeds
 from mdm_prime.reporting.occupancy import expected_idle_steps, idle_steps_std
 
 
@@ -52,10 +52,3 @@ def test_floor_is_what_exact_draws_keep() -> None:
 def test_over_seeds() -> None:
     result = over_seeds(pd.DataFrame({"x": [1.0, 2.0, 6.0], "x_stderr": [0.1, 0.2, 0.3]}), ["x"])
     assert result == pytest.approx({"x": 3.0, "x_stderr": 0.2, "x_spread": np.sqrt(7)})
-
-
-def test_errors_are_widened_only_where_sequences_repeat() -> None:
-    frame = pd.DataFrame({"num_samples": [50, 400], "nelbo_stderr": [1.0, 1.0], "joint_loss_stderr": [2.0, 2.0]})
-    widened = widen_stderr(frame, 100)
-    assert widened["nelbo_stderr"].tolist() == [1.0, 2.0]
-    assert widened["joint_loss_stderr"].tolist() == [2.0, 4.0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mdm_prime.config import Data
 from mdm_prime.errors import UserError
+from mdm_prime.sections import Data
 
 
 def prepare(task: str, data: Data, output: Path) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mdm_prime.config import HubText, TextData
 from mdm_prime.data import pydocs
 from mdm_prime.errors import UserError
+from mdm_prime.sections import HubText, TextData
 
 BUILDERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".txt": "text"}
 ROWS = 1000  # read at once

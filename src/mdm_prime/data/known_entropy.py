@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm_prime import files
-from mdm_prime.config import KnownEntropyData
 from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
+from mdm_prime.sections import KnownEntropyData
 
 
 @dataclass(frozen=True)

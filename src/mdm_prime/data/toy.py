@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm_prime.config import ToyData
 from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
+from mdm_prime.sections import ToyData
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")  # of scikit-learn
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from mdm_prime.config import DiTNetwork, Network
 from mdm_prime.models.dit import DiT
 from mdm_prime.models.mlp import MLP
+from mdm_prime.sections import DiTNetwork, Network
 
 
 def build(

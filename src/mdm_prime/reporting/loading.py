@@ -47,17 +47,6 @@ def meta(root: Path, task: str, keys: Iterable[str]) -> dict[str, Any]:
     return pick(path, read_json(path), keys)
 
 
-def widen_stderr(frame: pd.DataFrame, validation_sequences: int) -> pd.DataFrame:
-    """Standard errors of statements about the *source*, rather than about one validation set.
-
-    An estimate of n draws from m < n validation sequences meets each sequence n/m times; its standard error over draws
-    misses that another m sequences would give another mean. Multiplying it by sqrt(n/m) treats the draws of one
-    sequence as fully dependent: never too small.
-    """
-    factor = (frame["num_samples"] / validation_sequences).clip(lower=1.0) ** 0.5
-    return frame.assign(**{name: frame[name] * factor for name in ("nelbo_stderr", "joint_loss_stderr")})
-
-
 def over_seeds(group: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]:
     """For each column c: its mean over seeds, c_stderr and c_spread.
 

@@ -13,7 +13,7 @@ from mdm_prime.config import Config
 from mdm_prime.errors import UserError
 from mdm_prime.files import read_json
 from mdm_prime.reporting.below_entropy import ROUNDING, STDERRS, is_below
-from mdm_prime.reporting.loading import likelihoods, meta, over_seeds, widen_stderr, yes_no
+from mdm_prime.reporting.loading import likelihoods, meta, over_seeds, yes_no
 from mdm_prime.reporting.records import pick
 from mdm_prime.reporting.tables.table import Column, Table, below, frame_of
 
@@ -97,8 +97,8 @@ def _oracle(root: Path) -> dict[str, dict[int, dict[str, Any]]]:
 
 def _trained(config: Config, root: Path, task: str) -> list[dict[str, Any]]:
     """One row per masked variant, mean over seeds."""
-    facts = meta(root, task, ("entropy_per_token", "validation_sequences"))
-    frame = widen_stderr(likelihoods(config, root, task), facts["validation_sequences"])
+    facts = meta(root, task, ("entropy_per_token",))
+    frame = likelihoods(config, root, task)
     rows = []
     for variant, group in frame[frame["model"] == "masked"].groupby("variant", sort=False):
         first = group.iloc[0]

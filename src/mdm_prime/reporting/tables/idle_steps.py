@@ -15,13 +15,13 @@ from mdm_prime.reporting.records import pick
 from mdm_prime.reporting.tables.table import Column, Table, below, frame_of
 
 ROW_KEYS = ("num_steps", "num_subtokens", "length", "num_sequences", "idle_measured", "idle_stderr")
-SAMPLE_KEYS = ("sampler", "num_steps", "num_samples", "length", "prefix", "idle_steps_mean", "idle_steps_stderr")
+SAMPLE_KEYS = ("sampler", "num_steps", "num_samples", "length", "prefix_tokens", "idle_steps_mean", "idle_steps_stderr")
 COLUMNS = (
     Column("measured_by", "event process: reveal times drawn without a network; trained sampler: steps in which a "
            "network's samples did not change", heading="Measured by"),
     Column("num_steps", "T, steps of the sampler", heading="$T$"),
     Column("num_subtokens", "l, sub-tokens per token", heading=r"$\ell$"),
-    Column("length", "L, tokens per sequence", heading="$L$"),
+    Column("length", "L, tokens to reveal per sequence: without those of a given prefix", heading="$L$"),
     Column("idle_exact", "expected steps that change nothing: T (1 - 1/T)^(L l); empty for another schedule or "
            "a prefix", 3, heading="Exact"),
     Column("idle_measured", "mean number of such steps per sequence", 3, heading="Measured"),
@@ -86,15 +86,15 @@ def _sampler_rows(config: Config, root: Path) -> list[dict[str, Any]]:
         saved = pick(path, read_json(path), SAMPLE_KEYS)
         if run.model != "masked" or saved["sampler"] != "ancestral" or saved["idle_steps_mean"] is None:
             continue
-        # Another schedule reveals unevenly; with a prefix fewer sub-tokens are left to reveal.
-        plain = run.training.schedule == "linear" and not saved["prefix"]
+        length = saved["length"] - saved["prefix_tokens"]
+        linear = run.training.schedule == "linear"  # another schedule reveals unevenly
         rows.append(
             {
                 "measured_by": TRAINED_SAMPLER,
                 "num_steps": saved["num_steps"],
                 "num_subtokens": run.num_subtokens,
-                "length": saved["length"],
-                **(_exact(saved["num_steps"], saved["length"], run.num_subtokens) if plain else {}),
+                "length": length,
+                **(_exact(saved["num_steps"], length, run.num_subtokens) if linear else {}),
                 "idle_measured": saved["idle_steps_mean"],
                 "idle_measured_stderr": nan if saved["idle_steps_stderr"] is None else saved["idle_steps_stderr"],
                 "num_sequences": saved["num_samples"],

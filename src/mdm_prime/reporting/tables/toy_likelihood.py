@@ -11,7 +11,7 @@ from mdm_prime import layout
 from mdm_prime.config import Config
 from mdm_prime.files import read_json
 from mdm_prime.reporting.histograms import TV_BINS, coarsen, histogram, total_variation, total_variation_floor
-from mdm_prime.reporting.loading import likelihoods, meta, over_seeds, widen_stderr, yes_no
+from mdm_prime.reporting.loading import likelihoods, meta, over_seeds, yes_no
 from mdm_prime.reporting.records import pick
 from mdm_prime.reporting.tables.table import Column, Table, below, frame_of
 
@@ -43,8 +43,8 @@ COLUMNS = (
 
 def build(config: Config, results: Path) -> Table:
     root = layout.scale_root(results, config.scale)
-    facts = meta(root, "toy", ("vocab_size", "entropy_per_token", "validation_sequences", "corpus"))
-    frame = widen_stderr(likelihoods(config, root, "toy"), facts["validation_sequences"])
+    facts = meta(root, "toy", ("vocab_size", "entropy_per_token", "corpus"))
+    frame = likelihoods(config, root, "toy")
     density = coarsen(np.load(layout.data_dir(root, "toy") / "density.npy"), TV_BINS)
     rows = []
     for run in layout.sampled_runs(config, "toy"):

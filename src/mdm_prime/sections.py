@@ -1,0 +1,229 @@
+"""The sections of a params file, each with what its values may be. config.py reads and joins them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError("a value stands twice")
+    return values
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch takes
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
+Counts = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_distinct)]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, no unknown key, no coercion of strings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class KnownEntropyData(Section):
+    """A seeded first-order Markov source whose entropy is known exactly."""
+
+    kind: Literal["known_entropy"]
+    vocab_size: Annotated[int, Field(ge=2)]
+    length: PositiveInt
+    concentration: PositiveFloat  # of the Dirichlet rows: small values make a sparse, predictable source
+    train_sequences: PositiveInt
+    validation_sequences: PositiveInt
+    seed: Seed
+
+
+class HubText(Section):
+    """A text data set read through the `datasets` library."""
+
+    path: str  # hub name, or a folder or file on this machine
+    name: str | None = None
+    split: str = "train"
+    text_column: str = "text"
+
+
+class TextData(Section):
+    """Text: the embedded documentation of Python, own files, or a data set of the hub."""
+
+    kind: Literal["text"]
+    files: tuple[str, ...] = ()  # one document each; empty: the embedded text, unless `hub` is given
+    hub: HubText | None = None
+    tokenizer: str | None = None  # a tokenizers JSON file or a hub name; null trains byte-level BPE
+    vocab_size: Annotated[int, Field(ge=257)]
+    length: PositiveInt
+    validation_fraction: Fraction
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TextData:
+        if self.files and self.hub:
+            raise ValueError("give either files or hub, not both")
+        for file in (*self.files, *([self.tokenizer] if _is_path(self.tokenizer) else [])):
+            if not Path(str(file)).is_file():
+                raise ValueError(f"{'tokenizer' if file == self.tokenizer else 'files'}: no such file: {file}")
+        return self
+
+
+class ToyData(Section):
+    """A 2-D density from a gray image on a vocab_size x vocab_size grid, on what stands out in it (data/toy.py)."""
+
+    kind: Literal["toy"]
+    image: str  # china.jpg or flower.jpg (scikit-learn's photographs), or a file
+    vocab_size: Annotated[int, Field(ge=2)]
+    contrast: PositiveFloat
+    train_sequences: PositiveInt
+    validation_sequences: PositiveInt
+    seed: Seed
+    length: Literal[2] = 2
+
+    @model_validator(mode="after")
+    def _image_exists(self) -> ToyData:
+        if self.image not in ("china.jpg", "flower.jpg") and not Path(self.image).is_file():
+            raise ValueError(f"image: no such file: {self.image}; allowed: china.jpg, flower.jpg or the path of a file")
+        return self
+
+
+Data = Annotated[KnownEntropyData | TextData | ToyData, Field(discriminator="kind")]
+
+
+class DiTNetwork(Section):
+    """Diffusion transformer (models/dit.py)."""
+
+    kind: Literal["dit"]
+    width: PositiveInt
+    blocks: PositiveInt
+    heads: PositiveInt
+    conditioning_width: PositiveInt
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    time_conditioning: bool  # the paper's text network ignores time
+
+
+class MLPNetwork(Section):
+    """Perceptron over the concatenated sub-token embeddings (models/mlp.py)."""
+
+    kind: Literal["mlp"]
+    width: PositiveInt
+    blocks: PositiveInt
+    time_conditioning: bool
+
+
+Network = Annotated[DiTNetwork | MLPNetwork, Field(discriminator="kind")]
+
+
+class Training(Section):
+    """How one network is trained."""
+
+    objective: Literal["joint_loss", "nelbo"]
+    schedule: Literal["linear", "polynomial", "cosine"]
+    exponent: PositiveFloat = 1.0  # of the polynomial schedule
+    t_min: Annotated[float, Field(ge=0.0, lt=1.0)]  # t is drawn from (t_min, 1]
+    steps: PositiveInt
+    batch_size: PositiveInt
+    micro_batch_size: PositiveInt | None = None  # null: the whole batch in one pass
+    learning_rate: PositiveFloat
+    warmup_steps: NonNegativeInt
+    decay: Literal["linear", "constant"]
+    weight_decay: NonNegativeFloat
+    betas: tuple[Fraction, Fraction]
+    gradient_clip: PositiveFloat
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)]  # 0: the raw weights
+    precision: Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the GPU has it
+    compile: bool
+    log_every: PositiveInt
+    checkpoint_every: PositiveInt
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Training:
+        if self.warmup_steps > self.steps:
+            raise ValueError(f"warmup_steps: is {self.warmup_steps}; should be at most steps {self.steps}")
+        if self.micro_batch_size and self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"micro_batch_size: is {self.micro_batch_size}; should divide batch_size {self.batch_size}"
+            )
+        if self.schedule != "polynomial" and self.exponent != 1.0:
+            raise ValueError("exponent: belongs to the polynomial schedule")
+        return self
+
+
+class Evaluation(Section):
+    """How many draws the likelihood is estimated with."""
+
+    num_samples: Annotated[int, Field(ge=2)]  # draws of a held-out sequence and of what is masked in it
+    batch_size: PositiveInt
+    seed: Seed
+
+
+class Sampling(Section):
+    """How samples are drawn."""
+
+    sampler: Literal["ancestral", "first_hitting"]
+    num_samples: PositiveInt
+    num_steps: PositiveInt
+    temperature: PositiveFloat
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)]
+    prefix: str = ""  # text only: every sample starts with it
+    batch_size: PositiveInt
+    seed: Seed
+
+
+class Variant(Section):
+    """One model of a task; `training` and `network` override single values of the task's."""
+
+    model: Literal["masked", "autoregressive"] = "masked"
+    num_subtokens: PositiveInt = 1
+    carry_over: bool = True
+    training: dict[str, Any] = {}
+    network: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _autoregressive_has_whole_tokens(self) -> Variant:
+        if self.model == "autoregressive" and self.num_subtokens != 1:
+            raise ValueError(f"num_subtokens: is {self.num_subtokens}; should be 1 for an autoregressive model")
+        return self
+
+
+class IdleSteps(Section):
+    """Figure 1: the event process of the sampler, without a network."""
+
+    length: PositiveInt
+    num_subtokens: Counts
+    num_steps: Counts
+    num_sequences: Annotated[int, Field(ge=2)]
+    seed: Seed
+
+
+class Oracle(Section):
+    """Objectives at the true posterior: by enumeration up to max_states, else by Monte Carlo."""
+
+    copies_of_one_bit: Counts
+    max_states: PositiveInt
+    num_samples: Annotated[int, Field(ge=2)]
+    seed: Seed
+
+
+class Compute(Section):
+    """Where and how a stage computes."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    threads: PositiveInt  # of each job; fixed, so that sums are added up in the same order
+
+
+def _is_path(name: str | None) -> bool:
+    return name is not None and name.endswith(".json")
