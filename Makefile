@@ -66,11 +66,7 @@ check-reference: setup  ## Compare results/tables with results/reference
 
 .PHONY: reference
 reference: setup  ## Keep the present tables and figures as results/reference
-	@test -d results/tables && test -d results/figures || \
-		{ echo "error: no results/tables or results/figures; make them first: make tables figures" >&2; exit 2; }
-	rm -rf results/reference
-	mkdir results/reference
-	cp -r results/tables results/figures results/reference/
+	mdm-prime keep-reference
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ import math
 import torch
 from scipy import stats
 
+from mdm_prime.objectives import sequence_losses
+
 
 def all_sequences(vocab_size, length):
     """(V^L, L) int64."""
@@ -59,6 +61,21 @@ def all_masks(length, num_subtokens):
     return masks.view(-1, length, num_subtokens), torch.tensor(weights, dtype=torch.float64)
 
 
+def expected_losses(denoiser, x, p, subtokenizer, carry_over=True):
+    """Both objectives in nats per sequence, exactly: all x, all masks, weight 1 / (k C(n, k)); no k = 0."""
+    length = x.shape[1]
+    masks, weights = all_masks(length, subtokenizer.num_subtokens)
+    joint = marginal = 0.0
+    for tokens, probability in zip(x, p.tolist(), strict=True):
+        y = subtokenizer.encode(tokens).masked_fill(masks, subtokenizer.mask_id)
+        losses = sequence_losses(
+            denoiser, tokens.expand(len(masks), -1), y, torch.zeros(len(masks)), subtokenizer, carry_over=carry_over
+        )
+        joint += probability * float(weights @ losses.joint)
+        marginal += probability * float(weights @ losses.marginal)
+    return joint, marginal
+
+
 def chi_square(counts, probabilities):
     """The p-value of counts (S,) under probabilities (S,); cells that expect fewer than five are put together."""
     expected = probabilities.double() * counts.sum()
@@ -67,4 +84,6 @@ def chi_square(counts, probabilities):
     counts, expected = (torch.cat([v[~few].double(), v[few].double().sum()[None]]) for v in (counts, expected))
     if expected[-1] < 1:
         counts, expected = (torch.cat([v[:-2], v[-2:].sum()[None]]) for v in (counts, expected))
+    if len(counts) == 1:
+        return 1.0
     return float(stats.chisquare(counts.numpy(), expected.numpy()).pvalue)

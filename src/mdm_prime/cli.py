@@ -76,6 +76,8 @@ def parser() -> argparse.ArgumentParser:
     add("figure", _figure, "draw a figure as png and pdf").add_argument("name", choices=layout.FIGURES)
     compare = add("check-reference", _check_reference, "compare results/tables with the tables of a reference run")
     compare.add_argument("--reference", type=Path, default=Path("results/reference"))
+    keep = add("keep-reference", _keep_reference, "keep the present tables and figures, with machine, time and commit")
+    keep.add_argument("--reference", type=Path, default=Path("results/reference"))
     pipeline = add("pipeline", _pipeline, "open or close the MLflow run of a whole pipeline (called by Snakemake)")
     pipeline.add_argument("action", choices=("start", "finished", "failed"))
     pipeline.add_argument("--run-id", default=os.environ.get("MDM_PRIME_PARENT_RUN"), help="what `start` printed")
@@ -161,6 +163,12 @@ def _check_reference(options: argparse.Namespace) -> int:
     if not differences:
         print(f"{options.results}/tables agrees with {options.reference}/tables")
     return 1 if differences else 0
+
+
+def _keep_reference(options: argparse.Namespace) -> None:
+    from mdm_prime.stages.reference import keep_reference
+
+    keep_reference(options.results, options.reference)
 
 
 def _pipeline(options: argparse.Namespace) -> None:

@@ -151,8 +151,19 @@ def _environment() -> dict[str, Any]:
     return versions | {
         "version.python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": _processor(),
         "cpus": os.cpu_count(),
     }
+
+
+def _processor() -> str:
+    """The processor's name where Linux tells it; platform.processor() is mostly empty there."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
 
 
 def _git_tags() -> dict[str, str]:

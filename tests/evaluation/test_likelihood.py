@@ -1,0 +1,223 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from enumeration import (
+    all_masks,
+    all_sequences,
+    entropy,
+    expected_losses,
+    posterior_denoiser,
+    random_denoiser,
+    random_joint,
+)
+from mdm_prime import schedules
+from mdm_prime.evaluation.likelihood import autoregressive_likelihood, masked_likelihood
+from mdm_prime.objectives import autoregressive_loss, sequence_losses
+from mdm_prime.subtokens import Subtokenizer
+
+CPU = torch.device("cpu")
+SCHEDULES = {"linear": schedules.linear(), "cubic": schedules.polynomial(3.0), "cosine": schedules.cosine()}
+
+
+def estimate(denoiser, tokens, subtokenizer, schedule="linear", **changes):
+    options = {"carry_over": True, "num_samples": 4000, "batch_size": 1000, "seed": 0, "device": CPU} | changes
+    return masked_likelihood(
+        denoiser, np.asarray(tokens, dtype=np.uint16), subtokenizer, SCHEDULES[schedule], **options
+    )
+
+
+def in_proportion(x, p, num):
+    """About num rows, each sequence of x as often as p says, and the proportions that came out."""
+    counts = (p * num).round().long()
+    return x.repeat_interleave(counts, 0), counts.double() / counts.sum()
+
+
+def close(found, exact):
+    assert abs(found.mean - exact) < 4 * found.stderr + 1e-12
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize(("vocab_size", "length", "ell"), [(5, 2, 1), (5, 2, 2), (6, 1, 3)])
+def test_oracle_agrees_with_enumeration_and_entropy(vocab_size, length, ell, schedule):
+    x, p = random_joint(vocab_size, length, seed=1)
+    subtokenizer = Subtokenizer(vocab_size, ell)
+    tokens, p = in_proportion(x, p, 20000)
+    denoiser = posterior_denoiser(x, p, subtokenizer)
+    found = estimate(denoiser, tokens, subtokenizer, schedule, num_samples=len(tokens))
+    joint, nelbo = expected_losses(denoiser, x, p, subtokenizer)
+    close(found.nelbo, nelbo / length)
+    close(found.nelbo, entropy(p) / length)
+    close(found.joint_loss, joint / length)
+    assert found.nelbo.stderr < 0.02 * found.nelbo.mean
+    if ell > 1:
+        assert found.joint_loss.mean < entropy(p) / length - 4 * found.joint_loss.stderr
+
+
+@pytest.mark.parametrize("carry_over", [True, False])
+@pytest.mark.parametrize(("vocab_size", "length", "ell"), [(5, 2, 2), (4, 3, 1), (3, 2, 2)])
+def test_any_network_agrees_with_enumeration(vocab_size, length, ell, carry_over):
+    subtokenizer = Subtokenizer(vocab_size, ell)
+    x = all_sequences(vocab_size, length)
+    p = torch.full((len(x),), 1 / len(x), dtype=torch.float64)
+    denoiser = random_denoiser(subtokenizer, length, seed=2)
+    tokens = x.repeat(-(-20000 // len(x)), 1)
+    found = estimate(denoiser, tokens, subtokenizer, carry_over=carry_over, num_samples=len(tokens))
+    joint, nelbo = expected_losses(denoiser, x, p, subtokenizer, carry_over)
+    close(found.nelbo, nelbo / length)
+    close(found.joint_loss, joint / length)
+    assert found.nelbo.stderr < 0.02 * found.nelbo.mean
+
+
+@pytest.mark.parametrize(("base", "ell", "length"), [(5, 1, 4), (2, 3, 3), (2, 1, 1)])
+def test_uniform_logits_cost_the_logarithm_of_the_vocabulary_in_every_draw(base, ell, length):
+    vocab_size = base**ell
+    tokens = np.random.default_rng(0).integers(0, vocab_size, (10, length))
+    found = estimate(
+        lambda y, t, where: torch.zeros(int(where.sum()), vocab_size, dtype=torch.float64),
+        tokens,
+        Subtokenizer(vocab_size, ell),
+        num_samples=30,
+    )
+    assert found.nelbo.mean == pytest.approx(math.log(vocab_size), rel=1e-12)
+    assert found.nelbo.stderr == pytest.approx(0.0, abs=1e-12)
+    assert found.num_samples == 30
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_time_and_number_of_masks_are_drawn_together(schedule):
+    """A network that uses t: both losses by quadrature over t, all masks at each t."""
+    subtokenizer, length, ell = Subtokenizer(4, 2), 2, 2
+    n = length * ell
+    table = random_denoiser(subtokenizer, length, seed=3)
+
+    def denoiser(y, t, where):
+        sharpness = (6 * t.double())[:, None].expand(where.shape)[where]
+        return sharpness[:, None] * table(y, t, where)
+
+    x = all_sequences(4, length)
+    masks, _ = all_masks(length, ell)
+    k = masks.sum((1, 2)).double()
+    t = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
+    hidden = SCHEDULES[schedule].mask_probability(t)[:, None]
+    weight = SCHEDULES[schedule].loss_weight(t)[:, None] * hidden**k * (1 - hidden) ** (n - k)  # (times, masks)
+    exact = torch.zeros(2, dtype=torch.float64)
+    chosen = torch.arange(0, len(x), 5)
+    for tokens in x[chosen]:
+        y = subtokenizer.encode(tokens).masked_fill(masks, subtokenizer.mask_id)
+        for times, weights in zip(t.split(200), weight.split(200), strict=True):
+            losses = sequence_losses(
+                denoiser,
+                tokens.expand(len(times) * len(masks), -1),
+                y.repeat(len(times), 1, 1),
+                times.repeat_interleave(len(masks)),
+                subtokenizer,
+                carry_over=True,
+            )
+            exact += (torch.stack(losses) * weights.flatten()).sum(-1) / len(t)
+    joint, nelbo = (exact / len(chosen) / length).tolist()
+
+    found = estimate(denoiser, x[chosen].repeat(5000, 1), subtokenizer, schedule, num_samples=20000)
+    close(found.nelbo, nelbo)
+    close(found.joint_loss, joint)
+    wrong_times = estimate(
+        lambda y, t, where: denoiser(y, 1 - t, where),
+        x[chosen].repeat(5000, 1),
+        subtokenizer,
+        schedule,
+        num_samples=20000,
+    )
+    assert abs(wrong_times.nelbo.mean - nelbo) > 10 * found.nelbo.stderr  # the time does matter here
+
+
+def test_batch_size_changes_nothing():
+    subtokenizer = Subtokenizer(5, 2)
+    tokens = np.random.default_rng(0).integers(0, 5, (37, 3))
+    table = random_denoiser(subtokenizer, 3)
+
+    def denoiser(y, t, where):
+        return table(y, t, where) * t.double()[:, None].expand(where.shape)[where][:, None]
+
+    whole = estimate(denoiser, tokens, subtokenizer, num_samples=100, batch_size=1000)
+    for batch_size in (1, 7, 100):
+        part = estimate(denoiser, tokens, subtokenizer, num_samples=100, batch_size=batch_size)
+        assert [*part.nelbo, *part.joint_loss] == pytest.approx([*whole.nelbo, *whole.joint_loss], rel=1e-12)
+    other = estimate(denoiser, tokens, subtokenizer, num_samples=100, seed=1)
+    assert other.nelbo.mean != whole.nelbo.mean
+
+
+def test_numbers_of_masks_and_sequences_are_spread_evenly():
+    subtokenizer, numbers, rows = Subtokenizer(8, 3), [], []
+    tokens = np.arange(24).reshape(12, 2) % 8
+
+    def denoiser(y, t, where):
+        numbers.extend((y == subtokenizer.mask_id).sum((1, 2)).tolist())
+        return torch.zeros(int(where.sum()), 8)
+
+    done = []
+    estimate(denoiser, tokens, subtokenizer, num_samples=600, batch_size=250, report=done.append)
+    assert done == [250, 500, 600]
+    counts = np.bincount(numbers, minlength=7)
+    assert counts[0] == 0
+    assert abs(counts[1:] - 100).max() <= 2
+
+    def visible(y, t, where):
+        rows.extend(y[:, :, -1].tolist())  # with one digit a token, what is visible is the token
+        return torch.zeros(int(where.sum()), 500)
+
+    estimate(visible, np.arange(1000).reshape(500, 2) % 500, Subtokenizer(500, 1), num_samples=1000)
+    seen = np.array([row for row in rows if 500 not in row])
+    assert len(seen) == 0  # k is at least 1 ...
+    assert len(rows) == 1000
+
+
+def test_every_sequence_is_used_equally_often():
+    """With one masked token a sequence costs -log p(x), so the mean over whole rounds is exact."""
+    costs = torch.randn(7, generator=torch.Generator().manual_seed(0), dtype=torch.float64).log_softmax(-1)
+    found = estimate(
+        lambda y, t, where: costs.expand(int(where.sum()), -1),
+        torch.arange(7)[:, None],
+        Subtokenizer(7, 1),
+        num_samples=21,
+        batch_size=4,
+    )
+    assert found.nelbo.mean == pytest.approx(float(-costs.mean()), rel=1e-12)
+    assert found.joint_loss.mean == pytest.approx(found.nelbo.mean, rel=1e-12)
+    # going through the same seven sequences again does not make the error of their choice smaller
+    assert found.nelbo.stderr == pytest.approx(float(costs.std()) / 7**0.5, rel=1e-12)
+
+
+def test_standard_error_of_draws_from_different_sequences_is_the_usual_one():
+    costs = torch.randn(7, generator=torch.Generator().manual_seed(1), dtype=torch.float64).log_softmax(-1)
+    tokens = torch.arange(7).repeat(10)[:, None]
+    found = estimate(lambda y, t, where: costs.expand(int(where.sum()), -1), tokens, Subtokenizer(7, 1), num_samples=70)
+    assert found.nelbo.stderr == pytest.approx(float(costs.repeat(10).std()) / 70**0.5, rel=1e-12)
+
+
+def test_one_sequence_has_no_standard_error():
+    with pytest.raises(ValueError, match="at least two"):
+        estimate(lambda y, t, where: torch.zeros(int(where.sum()), 5), [[1, 2]], Subtokenizer(5, 1), num_samples=4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_autoregressive_likelihood_is_exact(batch_size):
+    table = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    tokens = np.random.default_rng(0).integers(0, 5, (11, 3)).astype(np.uint16)
+    done = []
+
+    def network(y, t, where):
+        return table[y.squeeze(-1)][where]
+
+    found = autoregressive_likelihood(network, tokens, 5, batch_size=batch_size, device=CPU, report=done.append)
+    log_probs = table.log_softmax(-1)
+    costs = torch.zeros(11, dtype=torch.float64)
+    for n, row in enumerate(tokens.tolist()):
+        for before, token in zip([5, *row[:-1]], row, strict=True):
+            costs[n] -= log_probs[before, token]
+    assert found.nelbo == pytest.approx((float(costs.mean()) / 3, float(costs.std()) / 11**0.5 / 3), rel=1e-12)
+    assert found.joint_loss == found.nelbo
+    assert found.num_samples == 11
+    assert done[-1] == 11
+    torch.testing.assert_close(autoregressive_loss(network, torch.from_numpy(tokens.astype(np.int64)), 5), costs)
