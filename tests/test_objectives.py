@@ -45,7 +45,7 @@ def test_token_probabilities_by_hand(vocab_size, ell, carry_over):
     subtokenizer = Subtokenizer(vocab_size, ell)
     y = all_states(subtokenizer)
     logits = torch.randn(len(y), vocab_size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = token_log_probs(logits, y, subtokenizer.digits(), subtokenizer.mask_id, carry_over)
+    found = token_log_probs(logits, y, subtokenizer.base, carry_over)
     for row, state, given in zip(found.tolist(), y.tolist(), logits.tolist(), strict=True):
         weights = []
         for token in range(vocab_size):
@@ -60,7 +60,7 @@ def test_token_probabilities_by_hand(vocab_size, ell, carry_over):
 def test_consistent_tokens_are_those_that_can_still_come(vocab_size, ell):
     subtokenizer = Subtokenizer(vocab_size, ell)
     y = all_states(subtokenizer)
-    allowed = consistent(y, subtokenizer.digits(), subtokenizer.mask_id)
+    allowed = consistent(y, subtokenizer.base, subtokenizer.vocab_size)
     assert allowed.any(-1).all()
     visible = (y != subtokenizer.mask_id).all(-1)
     assert torch.equal(allowed[visible].sum(-1), torch.ones(int(visible.sum()), dtype=torch.long))
@@ -75,10 +75,10 @@ def test_marginals_by_hand_and_summing_to_one(vocab_size, ell, carry_over):
     digits, mask_id = subtokenizer.digits(), subtokenizer.mask_id
     y = all_states(subtokenizer)
     logits = torch.randn(len(y), vocab_size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    log_probs = token_log_probs(logits, y, digits, mask_id, carry_over)
+    log_probs = token_log_probs(logits, y, subtokenizer.base, carry_over)
     totals = torch.zeros(y.shape, dtype=torch.float64)
     for value in range(subtokenizer.base):
-        losses = true_subtoken_losses(log_probs, y, torch.full_like(y, value), digits, mask_id)
+        losses = true_subtoken_losses(log_probs, y, torch.full_like(y, value), subtokenizer.base)
         for n in range(len(y)):
             for j in range(ell):
                 p = sum(math.exp(log_probs[n, c]) for c in range(vocab_size) if digits[c, j] == value)
@@ -92,7 +92,7 @@ def test_low_precision_logits_give_float32_probabilities():
     subtokenizer = Subtokenizer(5, 2)
     y = torch.full((1, 2), subtokenizer.mask_id)
     logits = torch.tensor([[1.0, 2.0, 0.5, -1.0, 0.0]], dtype=torch.bfloat16)
-    found = token_log_probs(logits, y, subtokenizer.digits(), subtokenizer.mask_id, True)
+    found = token_log_probs(logits, y, subtokenizer.base, True)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, logits.float().log_softmax(-1))
 
@@ -102,7 +102,7 @@ def test_published_loss_is_that_of_the_reference_implementation(case):
     vocab_size, ell = (int(part[1:]) for part in case.split("_"))
     values, subtokenizer = golden(f"objectives/{case}"), Subtokenizer(vocab_size, ell)
     x, y, logits = values["x"], values["y"], values["logits"]
-    flat = logits.flatten(0, 1), y.flatten(0, 1), subtokenizer.digits(), subtokenizer.mask_id
+    flat = logits.flatten(0, 1), y.flatten(0, 1), subtokenizer.base
     log_probs = token_log_probs(*flat, True)
     torch.testing.assert_close(log_probs, values["log_probs"].flatten(0, 1), rtol=0, atol=1e-5)
     for carry_over, name in ((True, "loss"), (False, "loss_plain")):
@@ -120,9 +120,7 @@ def test_marginals_are_those_of_the_reference_implementation():
     log_probs = values["tokens"].log()
     y = torch.full((len(log_probs), 3), subtokenizer.mask_id)
     for value in range(subtokenizer.base):
-        losses = true_subtoken_losses(
-            log_probs, y, torch.full_like(y, value), subtokenizer.digits(), subtokenizer.mask_id
-        )
+        losses = true_subtoken_losses(log_probs, y, torch.full_like(y, value), subtokenizer.base)
         torch.testing.assert_close((-losses).exp(), values["digits"][..., value], rtol=0, atol=1e-6)
 
 

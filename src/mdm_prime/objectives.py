@@ -32,31 +32,34 @@ class Losses(NamedTuple):
     marginal: Tensor  # sum over masked (i, j) of -log p(y^{ij} | y_t)
 
 
-def token_log_probs(logits: Tensor, y: Tensor, digits: Tensor, mask_id: int, carry_over: bool) -> Tensor:
+def token_log_probs(logits: Tensor, y: Tensor, base: int, carry_over: bool) -> Tensor:
     """Log p(x_i = c | y_t), normalised over the tokens that the visible sub-tokens allow.
 
     Args:
         logits: (N, V).
-        y: (N, ell) sub-tokens of those positions, with masks.
-        digits: (V, ell), the sub-tokens of every token.
-        mask_id: the sub-token that stands for 'masked'.
+        y: (N, ell) sub-tokens of those positions; the mask is b.
+        base: b.
         carry_over: whether tokens that disagree with a visible sub-token are excluded (MDM-Prime, section 3.3).
 
     Returns:
         (N, V) in at least float32; -inf for an excluded token.
     """
-    logits = _at_least_float32(logits)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if carry_over:
-        logits = logits.masked_fill(~consistent(y, digits, mask_id), -torch.inf)
+        logits = logits.masked_fill(~consistent(y, base, logits.shape[-1]), -torch.inf)
     return logits.log_softmax(-1)
 
 
-def consistent(y: Tensor, digits: Tensor, mask_id: int) -> Tensor:
-    """(N, V) bool: token c agrees with every visible sub-token of y (N, ell); digits is (V, ell)."""
-    allowed = torch.ones(y.shape[0], digits.shape[0], dtype=torch.bool, device=y.device)
-    for visible, digit in zip(y.unbind(-1), digits.unbind(-1), strict=True):
-        allowed &= (visible[:, None] == digit) | (visible[:, None] == mask_id)
-    return allowed
+def consistent(y: Tensor, base: int, vocab_size: int) -> Tensor:
+    """(N, V) bool: token c agrees with every visible sub-token of y (N, ell).
+
+    Tokens seen as (b, ..., b), one axis a sub-token, the agreement is an outer product over the axes.
+    """
+    values = torch.arange(base, device=y.device)
+    allowed = torch.ones(len(y), 1, dtype=torch.bool, device=y.device)
+    for digit in y.unsqueeze(-1).unbind(-2):
+        allowed = (allowed.unsqueeze(-1) & ((digit == values) | (digit == base)).unsqueeze(-2)).flatten(1)
+    return allowed[:, :vocab_size]
 
 
 def true_token_loss(log_probs: Tensor, x: Tensor) -> Tensor:
@@ -64,16 +67,29 @@ def true_token_loss(log_probs: Tensor, x: Tensor) -> Tensor:
     return -log_probs.gather(-1, x[:, None]).squeeze(-1)
 
 
-def true_subtoken_losses(log_probs: Tensor, y: Tensor, y_clean: Tensor, digits: Tensor, mask_id: int) -> Tensor:
+def true_subtoken_losses(log_probs: Tensor, y: Tensor, y_clean: Tensor, base: int) -> Tensor:
     """-log p(y^{ij} | y_t) for each masked sub-token, 0 for a visible one.
 
-    The marginal of a sub-token sums log_probs (N, V) over the tokens with that digit one digit at a time.
-    y, y_clean are (N, ell); returns (N, ell).
+    The marginal of sub-token j sums log_probs (N, V) over the tokens with its digit: seen as (b, ..., b) with one axis
+    a sub-token, the slice of axis j at that digit. So all of them cost N * V * ell / b, without an (N, V, ell) tensor.
+
+    Args:
+        log_probs: (N, V).
+        y: (N, ell) noised sub-tokens; the mask is b.
+        y_clean: (N, ell) sub-tokens of the true token.
+        base: b.
+
+    Returns:
+        (N, ell).
     """
+    size = y.shape[-1]
+    codes = F.pad(log_probs, (0, base**size - log_probs.shape[-1]), value=-torch.inf)  # codes >= V are impossible
     losses = []
-    for noised, clean, digit in zip(y.unbind(-1), y_clean.unbind(-1), digits.unbind(-1), strict=True):
-        marginal = log_probs.masked_fill(digit != clean[:, None], -torch.inf).logsumexp(-1)
-        losses.append(torch.where(noised == mask_id, -marginal, 0.0))
+    for j, (noised, clean) in enumerate(zip(y.unbind(-1), y_clean.unbind(-1), strict=True)):
+        axes = codes.view(-1, base**j, base, base ** (size - 1 - j))
+        digit = clean.view(-1, 1, 1, 1).expand(-1, axes.shape[1], 1, axes.shape[3])
+        marginal = axes.gather(2, digit).flatten(1).logsumexp(-1)
+        losses.append(torch.where(noised == base, -marginal, 0.0))
     return torch.stack(losses, -1)
 
 
@@ -111,15 +127,13 @@ def sequence_losses(
     """
     masked = (y == subtokenizer.mask_id).any(-1)
     where = masked if carry_over or not joint else torch.ones_like(masked)
-    digits = subtokenizer.digits(x.device)
-    mask_id = subtokenizer.mask_id
-    log_probs = token_log_probs(denoiser(y, t, where), y[where], digits, mask_id, carry_over)
+    log_probs = token_log_probs(denoiser(y, t, where), y[where], subtokenizer.base, carry_over)
     zeros = log_probs.new_zeros(x.shape)
     sums = [zeros.sum(-1), zeros.sum(-1)]
     if joint:
         sums[0] = zeros.masked_scatter(where, true_token_loss(log_probs, x[where])).sum(-1)
     if marginal:
-        terms = true_subtoken_losses(log_probs, y[where], digits[x[where]], digits, mask_id).sum(-1)
+        terms = true_subtoken_losses(log_probs, y[where], subtokenizer.encode(x[where]), subtokenizer.base).sum(-1)
         sums[1] = zeros.masked_scatter(where, terms).sum(-1)
     return Losses(*sums)
 

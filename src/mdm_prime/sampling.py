@@ -148,7 +148,7 @@ def run_events(
         position, revealed = y[rows][where], event[where]
         logits = denoiser(y[rows], t.float(), where)
         if carry_over:
-            allowed = consistent(position, digits, subtokenizer.mask_id)
+            allowed = consistent(position, subtokenizer.base, subtokenizer.vocab_size)
         else:
             allowed = completable(position, revealed, digits, subtokenizer)
         first = revealed.int().argmax(-1, keepdim=True)  # any one of the event's own uniforms

@@ -66,6 +66,14 @@ def test_without_carry_over_the_published_loss_counts_positions_with_nothing_mas
         assert bool(values.any()) == counted
 
 
+@pytest.mark.parametrize("schedule", [*SCHEDULES.values(), schedules.polynomial(0.5)])
+def test_loss_is_finite_at_the_smallest_time_that_is_drawn(schedule):
+    subtokenizer, t = Subtokenizer(5, 2), torch.full((25,), 2.0**-24)
+    loss = masked_loss(subtokenizer, schedule, objective="joint_loss", carry_over=True)
+    values = loss(random_denoiser(subtokenizer, 2), all_sequences(5, 2), t, torch.Generator().manual_seed(0))
+    assert values.isfinite().all()
+
+
 def test_network_is_given_the_noised_tokens_and_their_times():
     subtokenizer, seen = Subtokenizer(5, 2), []
 

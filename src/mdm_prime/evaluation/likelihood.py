@@ -69,7 +69,8 @@ def masked_likelihood(
     generator = torch.Generator(device).manual_seed(seed)
     order = np.concatenate([rng.permutation(len(tokens)) for _ in range(-(-num_samples // len(tokens)))])[:num_samples]
     size = tokens.shape[1] * subtokenizer.num_subtokens
-    shares = (rng.random() + GOLDEN_RATIO * np.arange(num_samples)) % 1.0
+    passes = np.arange(num_samples) // len(tokens)
+    shares = (rng.random() + GOLDEN_RATIO * order + passes / (passes[-1] + 1)) % 1.0  # even over and in each sequence
     numbers = 1 + np.minimum((shares * size).astype(np.int64), size - 1)
     times = schedule.inverse(1 - torch.from_numpy(rng.beta(numbers, size - numbers + 1)))
     sums: list[Tensor] = []
@@ -82,7 +83,7 @@ def masked_likelihood(
             losses = sequence_losses(
                 denoiser, x, y, times[batch].float().to(device), subtokenizer, carry_over=carry_over
             )
-        sums.append((torch.stack(losses).double() * (size / number)).cpu())
+        sums.append((torch.stack(losses).double() * (size / number.double())).cpu())
         report(min(start + batch_size, num_samples))
     joint, marginal = torch.cat(sums, 1) / tokens.shape[1]
     return Likelihood(_estimate(marginal, order), _estimate(joint, order), num_samples)

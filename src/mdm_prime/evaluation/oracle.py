@@ -37,7 +37,7 @@ def posterior_and_evidence(source: MarkovSource, y: Tensor, subtokenizer: Subtok
     """
     initial = torch.from_numpy(source.initial).to(y.device)
     transition = torch.from_numpy(source.transition).to(y.device)
-    allowed = consistent(y.flatten(0, 1), subtokenizer.digits(y.device), subtokenizer.mask_id)
+    allowed = consistent(y.flatten(0, 1), subtokenizer.base, subtokenizer.vocab_size)
     allowed = allowed.unflatten(0, y.shape[:2]).to(torch.float64)
     forward = torch.empty_like(allowed)
     scale = allowed.new_empty(y.shape[:2])

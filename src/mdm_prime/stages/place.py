@@ -94,7 +94,7 @@ def trained_network(place: Place, run: Run, device: torch.device) -> nn.Module:
     """The network with its averaged weights, for evaluation. Raises UserError when params have changed since."""
     path = layout.run_dir(place.root, run.name) / "weights.safetensors"
     weights, metadata = checkpoint.load(path, device)
-    if metadata["digest"] != identity(run, place.meta(run.task)):
+    if metadata.get("digest") != identity(run, place.meta(run.task)):
         raise UserError(f"{path}: trained with other parameters or data; train it again: mdm-prime train {run.name}")
     network = network_of(run).to(device)
     network.load_state_dict(weights)

@@ -73,10 +73,10 @@ def train(
     sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss and gradient norm since the last row of history
     if state_file.exists():
         tensors, metadata = checkpoint.load(state_file, device)
-        if metadata["digest"] == digest:
+        if metadata.get("digest") == digest:
             checkpoint.unpack(tensors, network, average, optimizer)
             first, history = metadata["step"] + 1, [Progress(*row) for row in metadata["history"]]
-            sums.copy_(torch.tensor(metadata["sums"]))
+            sums.copy_(torch.tensor(metadata["sums"], dtype=torch.float64))
     saved = first - 1  # the step that the state file holds, 0: none of this run
 
     def save(step: int) -> None:

@@ -20,10 +20,11 @@ def masked_loss(subtokenizer: Subtokenizer, schedule: Schedule, *, objective: st
 
     def loss(network: Denoiser, x: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
         y = subtokenizer.encode(x)
-        y = mask_independently(y, schedule.mask_probability(t), subtokenizer.mask_id, generator)
+        exact = t.double()  # in float32 1 - alpha may round to 0 at the smallest times, and the weight to infinity
+        y = mask_independently(y, schedule.mask_probability(exact), subtokenizer.mask_id, generator)
         joint = objective == "joint_loss"
         losses = sequence_losses(network, x, y, t, subtokenizer, carry_over=carry_over, joint=joint, marginal=not joint)
-        return schedule.loss_weight(t) * (losses.joint if joint else losses.marginal)
+        return schedule.loss_weight(exact).to(t.dtype) * (losses.joint if joint else losses.marginal)
 
     return loss
 

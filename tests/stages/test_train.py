@@ -1,0 +1,183 @@
+import csv
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from mdm_prime import files
+from mdm_prime.training import checkpoint
+from mdm_prime.training.loop import Progress
+
+RUN = "known_entropy/l2/seed0"
+SOURCE = Path(checkpoint.__file__).parents[2]
+
+WITHOUT_THE_PIPELINE = """
+import sys
+BLOCKED = {"datasets", "dvc", "matplotlib", "mlflow", "pandas", "scipy", "sklearn", "snakemake", "tabulate",
+           "tokenizers", "torch_fidelity", "torchvision"}
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"{name} is not installed here", name=name)
+sys.meta_path.insert(0, Blocker())
+from mdm_prime import cli
+arguments = sys.argv[1:]
+for verb in ("train", "evaluate", "sample"):
+    status = cli.main([*arguments, verb, "known_entropy/l2/seed0"])
+    if status:
+        sys.exit(status)
+"""
+
+
+@pytest.fixture
+def prepared(workplace):
+    """A workplace with data and a training that takes a second or two."""
+    workplace.set("known_entropy", "network", dropout=0.1)
+    workplace.set("known_entropy", "training", steps=400, checkpoint_every=7, log_every=10)
+    assert workplace.run("data", "known_entropy") == 0
+    return workplace
+
+
+def start(workplace):
+    command = [sys.executable, "-m", "mdm_prime.cli", *workplace.arguments("train", RUN)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_state(process, workplace):
+    state, deadline = workplace.folder(RUN) / "state.safetensors", time.monotonic() + 120
+    while not state.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    return state
+
+
+def outputs(workplace):
+    return {path.name: path.read_bytes() for path in workplace.folder(RUN).iterdir() if path.suffix != ".txt"}
+
+
+@pytest.fixture
+def uninterrupted(prepared, tmp_path):
+    assert prepared.run("train", RUN) == 0
+    found = outputs(prepared)
+    for name in found:
+        (prepared.folder(RUN) / name).unlink()
+    assert set(found) == {"weights.safetensors", "run.json", "history.csv"}
+    return found
+
+
+def test_killed_or_stopped_training_ends_with_the_bytes_of_an_uninterrupted_one(prepared, uninterrupted):
+    # kill -9 as soon as there is a state
+    process = start(prepared)
+    state = wait_for_state(process, prepared)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
+    process.stderr.close()
+    killed_at = checkpoint.load(state)[1]["step"]
+    assert 0 < killed_at < 400
+    assert killed_at % 7 == 0
+
+    # again, and SIGTERM while it goes on
+    process = start(prepared)
+    while checkpoint.load(state)[1]["step"] == killed_at:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 143
+    stopped_at = checkpoint.load(state)[1]["step"]
+    assert killed_at < stopped_at < 400
+    lines = error.strip().splitlines()
+    assert lines[-1] == f"mdm-prime: stopped after step {stopped_at} of 400; the same command goes on"
+    assert "Traceback" not in error
+    assert not (prepared.folder(RUN) / "weights.safetensors").exists()
+
+    # and the same command goes on
+    assert prepared.run("train", RUN) == 0
+    found = {name: value for name, value in outputs(prepared).items() if not name.startswith(".")}
+    assert found == uninterrupted
+
+
+def test_outputs(prepared):
+    prepared.set("known_entropy", "training", steps=25)
+    assert prepared.run("train", RUN) == 0
+    folder = prepared.folder(RUN)
+    described = files.read_json(folder / "run.json")
+    weights, metadata = checkpoint.load(folder / "weights.safetensors")
+    assert described["weights_sha256"] == files.sha256_of(folder / "weights.safetensors")
+    assert described["data_sha256"] == files.read_json(prepared.root / "known_entropy/data/meta.json")["sha256"]
+    assert described["parameters"] == sum(value.numel() for value in weights.values())
+    assert (described["base"], described["num_subtokens"], described["objective"]) == (3, 2, "joint_loss")
+    assert described["train_tokens"] == 25 * 32 * 2
+    assert metadata["digest"] == described["digest"]
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert tuple(rows[0]) == Progress._fields
+    assert [int(row[0]) for row in rows[1:]] == [10, 20, 25]
+    assert all(value.isfinite().all() for value in weights.values())
+
+
+def test_state_of_other_parameters_is_not_used(prepared):
+    prepared.set("known_entropy", "training", steps=30)
+    assert prepared.run("train", RUN) == 0
+    expected = outputs(prepared)
+    prepared.set("known_entropy", "training", steps=20)
+    state = prepared.folder(RUN) / "state.safetensors"
+    (prepared.folder(RUN) / "weights.safetensors").unlink()
+    checkpoint.save(state, {"x": torch.zeros(1)}, {"digest": "of other parameters", "step": 29})
+    prepared.set("known_entropy", "training", steps=30)
+    assert prepared.run("train", RUN) == 0
+    assert outputs(prepared) == expected
+
+
+def test_a_loss_that_is_not_finite_is_one_line_and_keeps_the_state(prepared, capsys):
+    prepared.set(
+        "known_entropy", "training", learning_rate=1e30, warmup_steps=0, checkpoint_every=1, steps=10, decay="constant"
+    )
+    assert prepared.run("train", RUN) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mdm-prime:")]
+    state = prepared.folder(RUN) / "state.safetensors"
+    assert len(error) == 1
+    assert "not finite" in error[0]
+    assert str(state) in error[0]
+    tensors, metadata = checkpoint.load(state)
+    assert metadata["step"] >= 1
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+    assert not (prepared.folder(RUN) / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize("content", [b"garbage" * 100, b""])
+def test_a_damaged_state_is_one_line(prepared, capsys, content):
+    files.write_text(prepared.folder(RUN) / "state.safetensors", "")
+    (prepared.folder(RUN) / "state.safetensors").write_bytes(content)
+    assert prepared.run("train", RUN) == 2
+    assert "state.safetensors: not a checkpoint" in capsys.readouterr().err
+
+
+def test_without_data_the_message_says_how_to_make_it(workplace, capsys):
+    assert workplace.run("train", RUN) == 2
+    assert capsys.readouterr().err.strip().endswith("make it with: mdm-prime data known_entropy")
+
+
+@pytest.mark.parametrize("change", [{"length": 3}, {"vocab_size": 6}])
+def test_data_of_other_parameters_is_not_used(prepared, capsys, change):
+    prepared.set("known_entropy", "data", **change)
+    assert prepared.run("train", RUN) == 2
+    error = capsys.readouterr().err.strip()
+    assert "wanted" in error
+    assert error.endswith("make it with: mdm-prime data known_entropy")
+    assert "\n" not in error
+
+
+def test_training_needs_none_of_the_pipeline_libraries(prepared):
+    prepared.set("known_entropy", "training", steps=5)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THE_PIPELINE, *prepared.arguments()], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert {"weights.safetensors", "likelihood.json", "samples.npy"} <= set(outputs(prepared))
