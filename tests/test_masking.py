@@ -23,6 +23,17 @@ def test_one_time_in_every_stratum(t_min, num, generator):
         assert strata.long().clamp(max=num - 1).unique().tolist() == list(range(num))
 
 
+@pytest.mark.parametrize("offset", [0.0, 1 - 2.0**-24])
+def test_times_at_the_ends_of_the_interval(offset, monkeypatch, generator):
+    """Noise is never drawn at t_min itself, where the weight may be infinite, but may be at 1."""
+    monkeypatch.setattr(torch, "rand", lambda *size, **options: torch.full(size, offset))
+    t = stratified_times(4, 0.0, generator)
+    assert t.min() > 0
+    assert t.max() <= 1
+    if offset == 0:
+        assert t.tolist() == [1.0, 0.75, 0.5, 0.25]
+
+
 def test_times_are_uniform(generator):
     t = torch.stack([stratified_times(4, 0.2, generator) for _ in range(5000)])
     for place in t.unbind(1):  # each place of the batch by itself

@@ -231,7 +231,7 @@ def test_draws_have_the_probabilities_given():
     torch.testing.assert_close(shares(p, temperature=0.5), p**2 / (p**2).sum(), rtol=0, atol=2e-4)
 
 
-@pytest.mark.parametrize("uniform", [0.0, 2.0**-53, 0.5, BELOW_ONE])
+@pytest.mark.parametrize("uniform", [0.0, 2.0**-53, 0.5, BELOW_ONE, 1.0])  # 1: rounded up
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.1}, {"temperature": 30.0}, {"top_p": 0.6}])
 def test_no_impossible_token_is_ever_drawn(uniform, options):
     generator = torch.Generator().manual_seed(0)

@@ -8,6 +8,7 @@ t (B,) and where (B, L) bool; it returns (N, V) logits for the N positions with 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Protocol
 
 import torch
@@ -44,7 +45,7 @@ def token_log_probs(logits: Tensor, y: Tensor, base: int, carry_over: bool) -> T
     Returns:
         (N, V) in at least float32; -inf for an excluded token.
     """
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = _at_least_float32(logits)
     if carry_over:
         logits = logits.masked_fill(~consistent(y, base, logits.shape[-1]), -torch.inf)
     return logits.log_softmax(-1)
@@ -53,13 +54,18 @@ def token_log_probs(logits: Tensor, y: Tensor, base: int, carry_over: bool) -> T
 def consistent(y: Tensor, base: int, vocab_size: int) -> Tensor:
     """(N, V) bool: token c agrees with every visible sub-token of y (N, ell).
 
-    Tokens seen as (b, ..., b), one axis a sub-token, the agreement is an outer product over the axes.
+    Tokens seen as a grid, one axis a sub-token, the agreement is an outer product over the axes.
     """
-    values = torch.arange(base, device=y.device)
     allowed = torch.ones(len(y), 1, dtype=torch.bool, device=y.device)
-    for digit in y.unsqueeze(-1).unbind(-2):
-        allowed = (allowed.unsqueeze(-1) & ((digit == values) | (digit == base)).unsqueeze(-2)).flatten(1)
+    for digit, size in zip(y.unsqueeze(-1).unbind(-2), grid_sizes(base, y.shape[-1], vocab_size), strict=True):
+        agrees = (digit == torch.arange(size, device=y.device)) | (digit == base)
+        allowed = (allowed.unsqueeze(-1) & agrees.unsqueeze(-2)).flatten(1)
     return allowed[:, :vocab_size]
+
+
+def grid_sizes(base: int, num_subtokens: int, vocab_size: int) -> list[int]:
+    """(a, b, ..., b): the smallest grid of ell axes that holds V codes, a <= b the values of the first sub-token."""
+    return [-(-vocab_size // base ** (num_subtokens - 1))] + [base] * (num_subtokens - 1)
 
 
 def true_token_loss(log_probs: Tensor, x: Tensor) -> Tensor:
@@ -70,8 +76,8 @@ def true_token_loss(log_probs: Tensor, x: Tensor) -> Tensor:
 def true_subtoken_losses(log_probs: Tensor, y: Tensor, y_clean: Tensor, base: int) -> Tensor:
     """-log p(y^{ij} | y_t) for each masked sub-token, 0 for a visible one.
 
-    The marginal of sub-token j sums log_probs (N, V) over the tokens with its digit: seen as (b, ..., b) with one axis
-    a sub-token, the slice of axis j at that digit. So all of them cost N * V * ell / b, without an (N, V, ell) tensor.
+    Tokens seen as a grid, one axis a sub-token, the marginal of an axis sums over the others. The last axis is taken
+    and then summed away, and so on: in all N * V * b / (b - 1) terms, and no (N, V, ell) tensor.
 
     Args:
         log_probs: (N, V).
@@ -80,17 +86,22 @@ def true_subtoken_losses(log_probs: Tensor, y: Tensor, y_clean: Tensor, base: in
         base: b.
 
     Returns:
-        (N, ell).
+        (N, ell); infinite where no possible token has the true sub-token.
     """
-    size = y.shape[-1]
-    codes = F.pad(log_probs, (0, base**size - log_probs.shape[-1]), value=-torch.inf)  # codes >= V are impossible
+    num_subtokens, vocab_size = y.shape[-1], log_probs.shape[-1]
+    sizes = grid_sizes(base, num_subtokens, vocab_size)
+    impossible = torch.finfo(log_probs.dtype).min / 4  # the gradient of a sum over -inf alone would be nan
+    grid = F.pad(log_probs.clamp(min=impossible), (0, math.prod(sizes) - vocab_size), value=impossible)
     losses = []
-    for j, (noised, clean) in enumerate(zip(y.unbind(-1), y_clean.unbind(-1), strict=True)):
-        axes = codes.view(-1, base**j, base, base ** (size - 1 - j))
-        digit = clean.view(-1, 1, 1, 1).expand(-1, axes.shape[1], 1, axes.shape[3])
+    for j in reversed(range(num_subtokens)):
+        axes = grid.view(len(y), math.prod(sizes[:j]), sizes[j])
+        digit = y_clean[:, j].view(-1, 1, 1).expand(-1, axes.shape[1], 1)
         marginal = axes.gather(2, digit).flatten(1).logsumexp(-1)
-        losses.append(torch.where(noised == base, -marginal, 0.0))
-    return torch.stack(losses, -1)
+        marginal = marginal.masked_fill(marginal < impossible / 2, -torch.inf)
+        losses.append(torch.where(y[:, j] == base, -marginal, 0.0))
+        if j:
+            grid = axes.logsumexp(-1)
+    return torch.stack(losses[::-1], -1)
 
 
 def autoregressive_loss(network: Denoiser, x: Tensor, start_id: int) -> Tensor:

@@ -28,6 +28,8 @@ def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch takes
+SampleSeed = Annotated[int, Field(ge=0, lt=2**8)]  # a generator of 32 bits for each sample: 8 for the seed,
+SampleCount = Annotated[int, Field(gt=0, le=2**24)]  # 24 for the sample's number
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
 Counts = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_distinct)]
 
@@ -174,13 +176,13 @@ class Sampling(Section):
     """How samples are drawn."""
 
     sampler: Literal["ancestral", "first_hitting"]
-    num_samples: PositiveInt
+    num_samples: SampleCount
     num_steps: PositiveInt
     temperature: PositiveFloat
     top_p: Annotated[float, Field(gt=0.0, le=1.0)]
     prefix: str = ""  # text only: every sample starts with it
     batch_size: PositiveInt
-    seed: Seed
+    seed: SampleSeed
 
 
 class Variant(Section):
@@ -205,8 +207,8 @@ class IdleSteps(Section):
     length: PositiveInt
     num_subtokens: Counts
     num_steps: Counts
-    num_sequences: Annotated[int, Field(ge=2)]
-    seed: Seed
+    num_sequences: Annotated[int, Field(ge=2, le=2**24)]
+    seed: SampleSeed
 
 
 class Oracle(Section):

@@ -7,6 +7,24 @@ import yaml
 from mdm_prime import cli
 
 SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
+TRAINING = {"objective": "joint_loss", "steps": 20, "batch_size": 32, "log_every": 10, "checkpoint_every": 20}
+TINY = {  # what the tests count on; the rest is as in the smoke parameters
+    "known_entropy": {
+        "data": {"vocab_size": 5, "length": 2, "train_sequences": 2000, "validation_sequences": 500},
+        "training": TRAINING,
+        "num_subtokens": [1, 2],
+        "seeds": [0],
+        "evaluation": {"num_samples": 1000, "batch_size": 250},
+        "sampling": {"sampler": "ancestral", "num_samples": 100, "num_steps": 16, "batch_size": 50},
+    },
+    "text": {
+        "training": TRAINING,
+        "num_subtokens": [1, 2, 4],
+        "variants": {"arm": {"model": "autoregressive"}, "l2-plain": {"num_subtokens": 2, "carry_over": False}},
+        "seeds": [0, 1],
+        "sampling": {"sampler": "ancestral", "temperature": 0.9, "top_p": 0.95},
+    },
+}
 
 
 class Workplace:
@@ -16,6 +34,12 @@ class Workplace:
         self.params = folder / "tiny.yaml"
         self.results = folder / "results"
         self.values = yaml.safe_load(SMOKE.read_text())
+        for task, sections in TINY.items():
+            for section, values in sections.items():
+                if isinstance(values, dict) and section != "variants":
+                    self.set(task, section, **values)
+                else:
+                    self.values[task][section] = values
 
     @property
     def root(self):

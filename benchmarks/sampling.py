@@ -1,0 +1,87 @@
+"""How much does drawing the reveal events first save?
+
+    python benchmarks/sampling.py [--params params/default.yaml] [--num-steps 64 256 1024] [--num-samples 16]
+
+`every step` is the usual ancestral sampler: the network runs on every sequence at every step. `events first` is ours:
+the same distribution, the network runs only for sequences with an event in a step. `first hitting` skips the grid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from mdm_prime import config, sampling
+from mdm_prime.sections import Sampling
+from mdm_prime.stages.place import mathematics, network_of
+from mdm_prime.stages.sample import draw
+
+
+def every_step(network: torch.nn.Module, run: config.Run, settings: Sampling, device: torch.device) -> float:
+    """Network evaluations of a sampler that does not look ahead; tokens are drawn by the same functions."""
+    subtokenizer, schedule = mathematics(run)
+    prefix = torch.empty(0, dtype=torch.long, device=device)
+    y, _ = sampling.prior_sample(settings.num_samples, run.data.length, subtokenizer, prefix)
+    times, draws = (
+        uniforms.to(device)
+        for uniforms in sampling.sample_uniforms(
+            settings.seed, range(settings.num_samples), run.data.length, run.num_subtokens
+        )
+    )
+    steps = sampling.ancestral_steps(times, schedule, settings.num_steps)
+    everywhere = torch.ones(y.shape[:2], dtype=torch.bool, device=device)
+    for step in range(settings.num_steps):
+        event = steps == step
+        t = torch.full((len(y),), 1 - step / settings.num_steps, device=device)
+        with torch.no_grad():
+            logits = network(y, t, everywhere)
+        allowed = sampling.consistent(y.flatten(0, 1), subtokenizer.base, subtokenizer.vocab_size)
+        tokens = sampling.draw_tokens(logits.masked_fill(~allowed, -torch.inf), draws[..., 0].flatten())
+        y = torch.where(event, subtokenizer.encode(tokens).view_as(y), y)
+    return settings.num_steps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--params", default="params/default.yaml")
+    parser.add_argument("--runs", nargs="+", default=["text/l1/seed0", "text/l2/seed0", "text/l4/seed0"])
+    parser.add_argument("--num-steps", type=int, nargs="+", default=[64, 256, 1024])
+    parser.add_argument("--num-samples", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {options.threads} thread(s)"
+    table = Table(
+        "run", "num_steps", "sampler", "NFE a sample", "seconds", title=f"{options.num_samples} samples, {name}"
+    )
+    settings = config.load(options.params)
+    prefix = torch.empty(0, dtype=torch.long, device=device)
+    for run in map(settings.run, options.runs):
+        torch.manual_seed(0)
+        network = network_of(run).to(device).eval()
+        for num_steps in options.num_steps:
+            chosen = settings.task(run.task).sampling.model_copy(
+                update={"num_steps": num_steps, "num_samples": options.num_samples, "batch_size": options.num_samples}
+            )
+            for sampler in ("every step", "events first", "first hitting"):
+                start = time.perf_counter()
+                if sampler == "every step":
+                    nfe = every_step(network, run, chosen, device)
+                else:
+                    kind = "ancestral" if sampler == "events first" else "first_hitting"
+                    wanted = chosen.model_copy(update={"sampler": kind})
+                    nfe = draw(network, run, wanted, prefix, report=lambda done: None)[1].double().mean().item()
+                if device.type == "cuda":
+                    torch.cuda.synchronize()
+                seconds = time.perf_counter() - start
+                table.add_row(run.name, str(num_steps), sampler, f"{nfe:.0f}", f"{seconds:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
