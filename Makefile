@@ -72,7 +72,7 @@ reference: setup  ## Keep the present tables and figures as results/reference
 
 .PHONY: test
 test: lint  ## Lint, types and tests
-	pytest
+	pytest -n 2 --dist loadfile
 
 .PHONY: lint
 lint: setup  ## Lint and types only

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -145,6 +146,20 @@ def test_what_is_not_offered_is_refused_with_what_is(capsys, arguments):
     error = capsys.readouterr().err
     assert "Traceback" not in error
     assert "usage: mdm-prime" in error
+
+
+def test_status_of_a_verb_is_the_exit_code(monkeypatch):
+    monkeypatch.setattr(cli, "_check_params", lambda options: 143)
+    assert cli.main(["check-params"]) == 143
+
+
+def test_a_full_disk_is_one_line(capsys, monkeypatch):
+    def full(options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "results/weights.safetensors")
+
+    monkeypatch.setattr(cli, "_check_params", full)
+    line = refused(capsys, "check-params")
+    assert line == "mdm-prime: results/weights.safetensors: No space left on device\n"
 
 
 def test_an_interrupt_is_no_traceback(monkeypatch):

@@ -134,7 +134,7 @@ class Training(Section):
 
     objective: Literal["joint_loss", "nelbo"]
     schedule: Literal["linear", "polynomial", "cosine"]
-    exponent: PositiveFloat = 1.0  # of the polynomial schedule
+    exponent: Annotated[float, Field(ge=1.0)] = 1.0  # of the polynomial schedule; below 1, w(1) is infinite
     t_min: Annotated[float, Field(ge=0.0, lt=1.0)]  # t is drawn from (t_min, 1]
     steps: PositiveInt
     batch_size: PositiveInt

@@ -22,6 +22,8 @@ def train(place: Place, name: str) -> None:
     tokens, meta = place.tokens(run.task, "train"), place.meta(run.task)
     output = layout.run_dir(place.root, name)
     state = output / "state.safetensors"
+    for unfinished in output.glob(".*-*.safetensors"):  # a write that kill -9 cut short
+        unfinished.unlink()
     digest = identity(run, meta)
     torch.manual_seed(run.seed)
     network = network_of(run).to(device)
@@ -92,7 +94,7 @@ def _write_history(path: Path, history: list[loop.Progress]) -> None:
 
 
 class _StopOnSignal:
-    """Inside the block SIGTERM only sets a flag, so that the state can be saved first; call it to read the flag."""
+    """Inside the block SIGTERM and Ctrl-C only set a flag, so that the state can be saved; call it to read the flag."""
 
     def __init__(self) -> None:
         self.stopping = False
@@ -100,9 +102,13 @@ class _StopOnSignal:
     def __call__(self) -> bool:
         return self.stopping
 
+    def _stop(self, number: int, frame: object) -> None:
+        self.stopping = True
+
     def __enter__(self) -> _StopOnSignal:
-        self.previous = signal.signal(signal.SIGTERM, lambda number, frame: setattr(self, "stopping", True))
+        self.previous = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
         return self
 
     def __exit__(self, *exception: object) -> None:
-        signal.signal(signal.SIGTERM, self.previous)
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
