@@ -31,15 +31,15 @@ def test_equal_tables(finished: Tree, fresh: Path) -> None:
 def test_a_changed_number_is_found(finished: Tree, fresh: Path) -> None:
     row = read_csv(layout.table_files(fresh, "text_perplexity")[0])[5]
     old = f"{row['ppl_bound']:.10g}"
-    edit(fresh, "text_perplexity", old, f"{row['ppl_bound'] * 1.2:.10g}")
+    edit(fresh, "text_perplexity", old, f"{row['ppl_bound'] * 1.5:.10g}")
     (line,) = reference.compare(finished.results, fresh)
-    assert line.startswith("text_perplexity.csv: variant l1, seed mean: ppl_bound is 442.8")
+    assert line.startswith("text_perplexity.csv: variant l1, seed mean: ppl_bound is 553.5")
     assert "reference 369.0" in line
 
 
 def test_another_network_is_within_the_tolerance(finished: Tree, fresh: Path) -> None:
     row = read_csv(layout.table_files(fresh, "text_perplexity")[0])[5]
-    edit(fresh, "text_perplexity", f"{row['ppl_bound']:.10g}", f"{row['ppl_bound'] * 1.02:.10g}")
+    edit(fresh, "text_perplexity", f"{row['ppl_bound']:.10g}", f"{row['ppl_bound'] * 1.1:.10g}")
     assert reference.compare(finished.results, fresh) == []
 
 
@@ -90,8 +90,8 @@ def test_tolerances_scale_with_the_standard_errors() -> None:
             "ppl_bound_spread": 1.0,
         }
     ]
-    near = [old[0] | {"ppl_bound": 116.0, "ppl_bound_spread": 9.0}]  # 4 % and 3 * 4.24
-    far = [old[0] | {"ppl_bound": 117.0}]
+    near = [old[0] | {"ppl_bound": 137.0, "ppl_bound_spread": 9.0}]  # 25 % and 3 * 4.24
+    far = [old[0] | {"ppl_bound": 138.0}]
     assert reference.compare_rows("text_perplexity", old, near) == []
     assert len(reference.compare_rows("text_perplexity", old, far)) == 1
 

@@ -33,10 +33,10 @@ class Tolerance:
         return self.stderrs * stderr + self.relative * abs(reference) + self.absolute
 
 
-# Same seeds on another processor or with another torch give another network, as another seed would: seeds differ by
-# one or two per cent in perplexity.
+# The same machine and seeds give the same bytes. Another processor or torch gives another network, as another seed
+# would: the two seeds of the reference run differ by up to 24 % in perplexity (ARM), most others by less than 10 %.
 TRAINED_NATS = Tolerance(stderrs=3, absolute=0.04)
-TRAINED_PPL = Tolerance(stderrs=3, relative=0.04)
+TRAINED_PPL = Tolerance(stderrs=3, relative=0.25)
 TOLERANCES: dict[str, Tolerance | None] = {
     "trained_joint_loss": TRAINED_NATS,
     "trained_nelbo": TRAINED_NATS,
@@ -44,7 +44,7 @@ TOLERANCES: dict[str, Tolerance | None] = {
     "nelbo": TRAINED_NATS,
     "ppl_bound": TRAINED_PPL,
     "published_loss_ppl": TRAINED_PPL,
-    "bits_per_byte_bound": Tolerance(relative=0.01),  # a logarithm of the perplexity
+    "bits_per_byte_bound": Tolerance(relative=0.07),  # a logarithm of the perplexity
     "total_variation": Tolerance(absolute=0.02),  # of samples of another network
     "total_variation_floor": Tolerance(relative=0.01),  # an expectation over simulated sets of draws
     "oracle_joint_loss": Tolerance(stderrs=3, absolute=1e-6),  # no training: enumeration, or Monte Carlo
