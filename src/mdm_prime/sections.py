@@ -17,7 +17,6 @@ from pydantic import (
     model_validator,
 )
 
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 

@@ -16,11 +16,6 @@ def idle_steps(steps: Tensor, num_steps: int) -> Tensor:
     return num_steps - occupied.sum(1)
 
 
-def expected_idle_steps(num_steps: int, size: int) -> float:
-    """T (1 - 1/T)^n for the linear schedule and n = L * ell sub-tokens."""
-    return num_steps * (1 - 1 / num_steps) ** size
-
-
 def measure(
     schedule: Schedule, length: int, num_subtokens: int, num_steps: int, num_sequences: int, seed: int
 ) -> dict[str, int | float]:
