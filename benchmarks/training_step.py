@@ -39,7 +39,7 @@ def seconds_a_step(run: config.Run, network: nn.Module, device: torch.device, st
     loss = loss_of(run)
     generator = torch.Generator(device).manual_seed(0)
     size = run.training.micro_batch_size or run.training.batch_size
-    x = torch.randint(run.data.vocab_size, (size, run.data.length), generator=generator, device=device)
+    x = torch.randint(run.vocab_size, (size, run.length), generator=generator, device=device)
     times = []
     for _ in range(steps + 3):
         start = time.perf_counter()
@@ -68,7 +68,7 @@ def main() -> None:
     table = Table("run", "tokens/s", "tokens/s everywhere", "ratio", title=f"training step on {name}")
     settings = config.load(options.params)
     for run in map(settings.run, options.runs):
-        tokens = (run.training.micro_batch_size or run.training.batch_size) * run.data.length
+        tokens = (run.training.micro_batch_size or run.training.batch_size) * run.length
         rates = []
         for wrap in (lambda network: network, Everywhere):
             torch.manual_seed(0)

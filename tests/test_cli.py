@@ -8,13 +8,14 @@ import pytest
 import yaml
 
 from mdm_prime import cli, layout
-from mdm_prime.config import TASKS
 
 PARAMS = Path(__file__).parents[1] / "params"
 SMOKE = ["--params", str(PARAMS / "smoke.yaml")]
 ARGUMENTS = {
     "check-params": [],
-    "data": [*TASKS],
+    "data": ["TASK"],
+    "features": ["TASK"],
+    "quality": ["TASK/VARIANT/seedN"],
     "train": ["TASK/VARIANT/seedN"],
     "evaluate": ["TASK/VARIANT/seedN"],
     "sample": ["TASK/VARIANT/seedN"],
@@ -111,6 +112,13 @@ def test_missing_parameters(capsys, tmp_path):
     assert str(tmp_path / "none.yaml") in refused(capsys, "--params", tmp_path / "none.yaml", "oracle")
 
 
+@pytest.mark.parametrize("arguments", [["data", "pictures"], ["features", "text"], ["quality", "text/l1/seed0"]])
+def test_a_task_that_is_not_there(capsys, tmp_path, arguments):
+    line = refused(capsys, *SMOKE, "--results", tmp_path, *arguments)
+    assert "allowed" in line
+    assert "digits" in line
+
+
 def test_scale_comes_from_the_environment(capsys, monkeypatch):
     monkeypatch.setenv("MDM_PRIME_SCALE", "nowhere")
     assert "params/nowhere.yaml" in refused(capsys, "check-params")
@@ -138,7 +146,7 @@ def test_pipeline_needs_to_know_which_run_it_ends(capsys, tmp_path, monkeypatch)
     assert "--run-id" in refused(capsys, *SMOKE, "--results", tmp_path, "pipeline", "finished")
 
 
-@pytest.mark.parametrize("arguments", [["table", "nothing"], ["data", "images"], ["dance"], []])
+@pytest.mark.parametrize("arguments", [["table", "nothing"], ["figure", "none"], ["dance"], []])
 def test_what_is_not_offered_is_refused_with_what_is(capsys, arguments):
     with pytest.raises(SystemExit) as stopped:
         cli.main(arguments)

@@ -123,7 +123,7 @@ def problem(path: Path) -> str:
 def test_every_params_file_of_the_project_loads(path: Path) -> None:
     loaded = config.load(path)
     assert loaded.scale == path.stem
-    for task in config.TASKS:
+    for task in loaded.tasks:
         assert len(list(loaded.runs(task))) == len(loaded.task(task).variants) * len(loaded.task(task).seeds)
 
 
@@ -331,7 +331,7 @@ def test_the_configuration_cannot_be_changed(tmp_path: Path) -> None:
 
 def digests(content: dict[str, Any] | str, folder: Path) -> dict[str, str]:
     loaded = config.load(write(folder, content))
-    return {run.name: run.digest for task in config.TASKS for run in loaded.runs(task)}
+    return {run.name: run.digest for task in loaded.tasks for run in loaded.runs(task)}
 
 
 @pytest.mark.parametrize(

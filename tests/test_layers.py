@@ -23,6 +23,7 @@ ABOVE = {"stages", "cli"}  # the composition
 ALLOWED = {
     **dict.fromkeys(MATHEMATICS, MATHEMATICS),
     "sampling": MATHEMATICS | {"sampling"},
+    "euler": MATHEMATICS | {"sampling"},
     "errors": set(),
     "files": {"errors"},
     "sections": set(),
@@ -99,7 +100,7 @@ def test_a_part_imports_only_what_lies_below_it(name: str) -> None:
     assert parts_imported(name) <= ALLOWED.get(part, PARTS - ABOVE)
 
 
-@pytest.mark.parametrize("name", sorted({*MATHEMATICS, "sampling"} & set(MODULES)))
+@pytest.mark.parametrize("name", sorted({*MATHEMATICS, "sampling", "euler"} & set(MODULES)))
 def test_the_mathematics_needs_torch_and_the_standard_library(name: str) -> None:
     others = libraries_imported(name) - set(sys.stdlib_module_names)
     assert others <= THIRD_PARTY_OF_THE_MATHEMATICS

@@ -17,12 +17,16 @@ def outputs(loaded: config.Config) -> list[Path]:
     """What the stages of a scale write, tables and figures included; one entry for each writing."""
     root = layout.scale_root(RESULTS, loaded.scale)
     made = [layout.oracle_file(root), layout.idle_steps_file(root)]
-    for task in config.TASKS:
+    for task in loaded.tasks:
         made += layout.data_files(root, task)
         for run in loaded.runs(task):
             made += [*layout.run_files(root, run.name), layout.likelihood_file(root, run.name)]
         for run in layout.sampled_runs(loaded, task):
-            made += layout.sample_files(root, run.name)
+            files = layout.image_sample_files if task in loaded.images else layout.sample_files
+            made += files(root, run.name)
+        if task in loaded.images:
+            made += layout.feature_files(root, loaded, task)
+            made += [layout.quality_file(root, run.name) for run in loaded.runs(task)]
     for table in layout.TABLES:
         made += layout.table_files(RESULTS, table)
     for figure in layout.FIGURES:
@@ -84,7 +88,7 @@ def test_every_likelihood_and_every_sample_is_used(loaded: config.Config) -> Non
 
 
 def test_samples_come_from_the_first_seed_of_every_variant(loaded: config.Config) -> None:
-    for task in config.TASKS:
+    for task in config.TOKEN_TASKS:
         section = loaded.task(task)
         sampled = list(layout.sampled_runs(loaded, task))
         assert [run.variant for run in sampled] == list(section.variants)
@@ -92,7 +96,7 @@ def test_samples_come_from_the_first_seed_of_every_variant(loaded: config.Config
 
 
 def test_every_task_has_data_files() -> None:
-    assert set(layout.DATA_FILES) == set(config.TASKS)
+    assert set(layout.DATA_FILES) == set(config.TOKEN_TASKS)
     assert all(set(names) >= {"train.npy", "validation.npy", "meta.json"} for names in layout.DATA_FILES.values())
 
 

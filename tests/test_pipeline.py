@@ -118,6 +118,15 @@ def test_a_change_of_the_evaluation_trains_nothing(finished: Path, parameters: P
     assert {Path(name).name for name in outputs if name.startswith("results/smoke")} == {"likelihood.json"}
 
 
+def test_a_change_of_an_image_sampler_trains_nothing(finished: Path, parameters: Path) -> None:
+    text = parameters.read_text()
+    assert text.count("num_steps: 4, draws: marginals") == 1
+    parameters.write_text(text.replace("num_steps: 4, draws: marginals", "num_steps: 3, draws: marginals"))
+    outputs = {name for name in planned(finished) if name.startswith("results/smoke")}
+    assert {Path(name).parts[2] for name in outputs} == {"photos"}
+    assert {Path(name).name for name in outputs} == {*layout.IMAGE_SAMPLE_FILES, "quality.json"}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -141,7 +150,7 @@ def test_mlflow_has_a_parent_with_a_child_for_every_stage(finished: Path) -> Non
         runs = pd.read_sql("select run_uuid, status from runs", store)
     tags = tags.pivot(index="run_uuid", columns="key", values="value").join(runs.set_index("run_uuid"))
     settings = config.load(finished / "params/smoke.yaml")
-    names = {run.name for task in config.TASKS for run in settings.runs(task)}
+    names = {run.name for task in settings.tasks for run in settings.runs(task)}
     pipelines = tags[tags["stage"] == "pipeline"]
     children = tags[tags["mlflow.parentRunId"].isin(pipelines.index)]
     for stage in ("train", "evaluate"):

@@ -65,11 +65,16 @@ def parser() -> argparse.ArgumentParser:
     def add_run(name: str, verb: Callable[[argparse.Namespace], int | None], summary: str) -> None:
         add(name, verb, summary).add_argument("run", metavar="TASK/VARIANT/seedN", help="such as text/l4/seed0")
 
+    def add_task(name: str, verb: Callable[[argparse.Namespace], int | None], summary: str) -> None:
+        add(name, verb, summary).add_argument("task", metavar="TASK", help="such as text or digits")
+
     add("check-params", _check_params, "validate the parameters and list their runs")
-    add("data", _data, "make a data set: tokens, metadata").add_argument("task", choices=config.TASKS)
+    add_task("data", _data, "make a data set: tokens, metadata")
     add_run("train", _train, "train a run, or go on with an interrupted one")
     add_run("evaluate", _evaluate, "estimate the bound and the published loss of a trained run")
     add_run("sample", _sample, "draw samples from a trained run, counting network evaluations")
+    add_task("features", _features, "train what images are compared by, and score real and independent pixels")
+    add_run("quality", _quality, "compare a run's images with the training images")
     add("oracle", _oracle, "both objectives at the true posterior, by enumeration")
     add("idle-steps", _idle_steps, "count the steps of the sampler that change nothing (Figure 1)")
     add("table", _table, "write a table as csv, md and tex").add_argument("name", choices=layout.TABLES)
@@ -95,7 +100,7 @@ def _place(options: argparse.Namespace) -> Place:
 
 def _check_params(options: argparse.Namespace) -> None:
     loaded = config.load(options.params)
-    for task in config.TASKS:
+    for task in loaded.tasks:
         for run in loaded.runs(task):
             print(run.name)
 
@@ -125,9 +130,27 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _sample(options: argparse.Namespace) -> None:
-    from mdm_prime.stages.sample import sample
+    place = _place(options)
+    if place.config.run(options.run).task in place.config.images:
+        from mdm_prime.stages.sample_images import sample_images
 
-    sample(_place(options), options.run)
+        sample_images(place, options.run)
+    else:
+        from mdm_prime.stages.sample import sample
+
+        sample(place, options.run)
+
+
+def _features(options: argparse.Namespace) -> None:
+    from mdm_prime.stages.features import features
+
+    features(_place(options), options.task)
+
+
+def _quality(options: argparse.Namespace) -> None:
+    from mdm_prime.stages.quality import quality
+
+    quality(_place(options), options.run)
 
 
 def _oracle(options: argparse.Namespace) -> None:

@@ -21,22 +21,33 @@ from pydantic import (
 
 from mdm_prime.errors import UserError
 from mdm_prime.sections import (
+    Classifier,
     Compute,
     Counts,
     Data,
     Evaluation,
+    Fidelity,
     IdleSteps,
+    ImageSampler,
+    ImageSampling,
+    ImagesData,
+    ImageVariant,
+    KnownEntropyData,
     Network,
     Oracle,
     Sampling,
     Section,
     Seeds,
     TextData,
+    ToyData,
     Training,
     Variant,
 )
 
-TASKS = ("known_entropy", "text", "toy")
+TOKEN_TASKS = ("known_entropy", "text", "toy")
+NOT_A_TASK = (*TOKEN_TASKS, "log")  # what else lies in results/SCALE/
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+PIXEL_CHANNELS, SUPER_TOKENS, SUPER_TOKEN_VALUES = 3, 2, 4096  # 256^3 = 4096^2: three channels as two tokens
 ENVIRONMENT_SCALE = "MDM_PRIME_SCALE"
 NOT_A_SCALE = ("tables", "figures", "reference", "tracking", "mlartifacts")  # what else lies in results/
 
@@ -52,6 +63,7 @@ class Run(Section):
     model: Literal["masked", "autoregressive"]
     num_subtokens: int
     carry_over: bool
+    super_tokens: bool = False
     data: Data
     network: Network
     training: Training
@@ -61,46 +73,93 @@ class Run(Section):
         return f"{self.task}/{self.variant}/seed{self.seed}"
 
     @property
+    def vocab_size(self) -> int:
+        """V of the tokens that the network sees."""
+        return SUPER_TOKEN_VALUES if self.super_tokens else self.data.vocab_size
+
+    @property
+    def length(self) -> int:
+        """L of the tokens that the network sees."""
+        return self.data.length * SUPER_TOKENS // PIXEL_CHANNELS if self.super_tokens else self.data.length
+
+    @property
     def digest(self) -> str:
         """Hash of the whole run, kept in its checkpoints."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-class Task(Section):
-    """A data set, and the models trained, evaluated and sampled on it."""
+class _AnyTask(Section):
+    """What tasks on tokens and on images share."""
 
-    data: Data
     network: Network
     training: Training
     num_subtokens: Counts  # a masked model, named lN, for each
-    variants: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], Variant] = Field(default_factory=dict)
     seeds: Seeds
     evaluation: Evaluation
+
+
+class Task(_AnyTask):
+    """A data set of token sequences, and the models trained, evaluated and sampled on it."""
+
+    data: Annotated[KnownEntropyData | TextData | ToyData, Field(discriminator="kind")]
+    variants: dict[Annotated[str, Field(pattern=NAME)], Variant] = Field(default_factory=dict)
     sampling: Sampling
 
     @model_validator(mode="after")
     def _possible(self) -> Task:
-        if (self.data.kind == "toy") != (self.network.kind == "mlp"):
+        if self.network.kind != ("mlp" if self.data.kind == "toy" else "dit"):
             raise ValueError(f"network.kind: is {self.network.kind}; does not fit data.kind {self.data.kind}")
+        if self.training.objective == "cross_entropy":
+            raise ValueError("training.objective: cross_entropy is for images")
         if not isinstance(self.data, TextData) and self.sampling.prefix:
             raise ValueError("sampling.prefix: is for text only")
-        for number in self.num_subtokens:
-            if self.variants[f"l{number}"].num_subtokens != number:
-                raise ValueError(
-                    f"variants.l{number}.num_subtokens: should be {number}; or give the variant another name"
-                )
-        if "data" in self.variants:
-            raise ValueError("variants.data: the name is taken by the folder of the data set")
+        _check_variants(self.variants, self.num_subtokens, ("data",))
         for name, variant in self.variants.items():
-            limit = (self.data.vocab_size - 1).bit_length()
-            if variant.num_subtokens > limit:
-                raise ValueError(
-                    f"variants.{name}.num_subtokens: is {variant.num_subtokens}; should be at most {limit}, "
-                    f"the binary digits of vocab_size {self.data.vocab_size}"
-                )
+            _check_base(name, variant.num_subtokens, self.data.vocab_size)
             _check_network(name, self.network, variant)
         return self
+
+    def samplers(self, variant: str) -> tuple[ImageSampler, ...]:
+        """None: the section `sampling` says all."""
+        return ()
+
+
+class ImageTask(_AnyTask):
+    """A set of images, and the models trained, evaluated, sampled and compared on it."""
+
+    data: Annotated[ImagesData, Field(discriminator="kind")]
+    variants: dict[Annotated[str, Field(pattern=NAME)], ImageVariant] = Field(default_factory=dict)
+    sampling: ImageSampling
+    classifier: Classifier
+    fidelity: Fidelity
+
+    @model_validator(mode="after")
+    def _possible(self) -> ImageTask:
+        if self.network.kind != "unet":
+            raise ValueError(f"network.kind: is {self.network.kind}; should be unet for images")
+        for name, variant in self.variants.items():
+            if variant.model != "masked":
+                raise ValueError(f"variants.{name}.model: is {variant.model}; should be masked for images")
+            if variant.super_tokens and self.data.channels != PIXEL_CHANNELS:
+                raise ValueError(f"variants.{name}.super_tokens: needs images of {PIXEL_CHANNELS} channels")
+            vocab_size = SUPER_TOKEN_VALUES if variant.super_tokens else self.data.vocab_size
+            _check_base(name, variant.num_subtokens, vocab_size)
+            parts = variant.num_subtokens * (SUPER_TOKENS if variant.super_tokens else self.data.channels)
+            width = variant.network.get("width", self.network.width) * self.network.multipliers[0]
+            if isinstance(width, int) and width % parts:
+                raise ValueError(
+                    f"network.width: width x multipliers[0] is {width}; should be divisible by {parts}, the sub-tokens "
+                    f"of a pixel in variant {name}"
+                )
+        _check_variants(self.variants, self.num_subtokens, ("data", "features"))
+        if self.data.size % 2 ** (len(self.network.multipliers) - 1):
+            raise ValueError(f"network.multipliers: {len(self.network.multipliers)} levels halve size {self.data.size}")
+        return self
+
+    def samplers(self, variant: str) -> tuple[ImageSampler, ...]:
+        """The samplers of a variant."""
+        return self.variants[variant].samplers or self.sampling.samplers
 
 
 class Config(Section):
@@ -111,6 +170,7 @@ class Config(Section):
     known_entropy: Task
     text: Task
     toy: Task
+    images: dict[Annotated[str, Field(pattern=NAME)], ImageTask] = Field(default_factory=dict)
     oracle: Oracle
     idle_steps: IdleSteps
 
@@ -123,15 +183,35 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _tasks_have_their_data(self) -> Config:
-        for name in TASKS:
+        for name in self.images:
+            if name in NOT_A_TASK:
+                raise ValueError(f"images.{name}: the name is taken; allowed: none of {', '.join(NOT_A_TASK)}")
+        for name in TOKEN_TASKS:
             if (kind := self.task(name).data.kind) != name:
                 raise ValueError(f"{name}.data.kind: is {kind}; should be {name}")
         return self
 
-    def task(self, name: str) -> Task:
+    @property
+    def tasks(self) -> dict[str, Task | ImageTask]:
+        """Every task by name: the three on tokens, then those on images."""
+        return {name: getattr(self, name) for name in TOKEN_TASKS} | self.images
+
+    def task(self, name: str) -> Task | ImageTask:
         """The section of a task. Raises UserError for an unknown name."""
-        if name not in TASKS:
-            raise UserError(f"task {name!r} is unknown; allowed: {', '.join(TASKS)}")
+        if name not in self.tasks:
+            raise UserError(f"task {name!r} is unknown; allowed: {', '.join(self.tasks)}")
+        return self.tasks[name]
+
+    def image_task(self, name: str) -> ImageTask:
+        """The section of a task on images. Raises UserError for another name."""
+        if name not in self.images:
+            raise UserError(f"task {name!r} has no images; allowed: {', '.join(self.images)}")
+        return self.images[name]
+
+    def token_task(self, name: str) -> Task:
+        """The section of a task on tokens. Raises UserError for another name."""
+        if name not in TOKEN_TASKS:
+            raise UserError(f"task {name!r} is none of {', '.join(TOKEN_TASKS)}")
         task: Task = getattr(self, name)
         return task
 
@@ -147,6 +227,7 @@ class Config(Section):
                     model=variant.model,
                     num_subtokens=variant.num_subtokens,
                     carry_over=variant.carry_over,
+                    super_tokens=isinstance(variant, ImageVariant) and variant.super_tokens,
                     data=task.data,
                     network=_override(task.network, variant.network),
                     training=_override(task.training, variant.training),
@@ -179,21 +260,23 @@ def load(path: str | Path) -> Config:
         raise UserError(f"{path}: holds no section; copy params/default.yaml and change it")
     if "scale" in values:
         raise UserError(f"{path}: scale: unknown key; the scale is the name of the file")
-    for name in TASKS:
-        _expand_num_subtokens(values.get(name))
+    images = values.get("images")
+    for task in (*(values.get(name) for name in TOKEN_TASKS), *(images.values() if isinstance(images, dict) else ())):
+        _expand_num_subtokens(task)
     try:
         config = Config.model_validate_json(json.dumps({**values, "scale": path.stem}), strict=True)
     except ValidationError as error:
         raise UserError(_one_line(path, error)) from None
     except (TypeError, ValueError, RecursionError) as error:  # a date, a set, a loop: YAML has more than JSON
         raise UserError(f"{path}: a value is neither number, text, truth value, list nor mapping ({error})") from None
-    for name in TASKS:
-        for variant_name, variant in config.task(name).variants.items():
+    for name, task in config.tasks.items():
+        where = (name,) if name in TOKEN_TASKS else ("images", name)
+        for variant_name, variant in task.variants.items():
             for part in ("network", "training"):
                 try:
-                    _override(getattr(config.task(name), part), getattr(variant, part))
+                    _override(getattr(task, part), getattr(variant, part))
                 except ValidationError as error:
-                    raise UserError(_one_line(path, error, (name, "variants", variant_name, part))) from None
+                    raise UserError(_one_line(path, error, (*where, "variants", variant_name, part))) from None
     return config
 
 
@@ -219,6 +302,24 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(  # YAML 1.1 takes 2e-3 for text
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
+
+
+def _check_variants(variants: Mapping[str, Variant], num_subtokens: tuple[int, ...], taken: tuple[str, ...]) -> None:
+    for number in num_subtokens:
+        if variants[f"l{number}"].num_subtokens != number:
+            raise ValueError(f"variants.l{number}.num_subtokens: should be {number}; or give the variant another name")
+    for name in taken:
+        if name in variants:
+            raise ValueError(f"variants.{name}: the name is taken by a folder of the data set")
+
+
+def _check_base(name: str, num_subtokens: int, vocab_size: int) -> None:
+    limit = (vocab_size - 1).bit_length()
+    if num_subtokens > limit:
+        raise ValueError(
+            f"variants.{name}.num_subtokens: is {num_subtokens}; should be at most {limit}, "
+            f"the binary digits of vocab_size {vocab_size}"
+        )
 
 
 def _check_network(name: str, network: Network, variant: Variant) -> None:
@@ -258,9 +359,10 @@ def _override(section: S, values: Mapping[str, Any]) -> S:
 def _one_line(path: Path, error: ValidationError, inside: tuple[str, ...] = ()) -> str:
     """The first problem as one line: file, key, value, what is allowed."""
     problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")  # a typo comes first
-    tags = {"known_entropy", "text", "toy", "dit", "mlp"}
+    tags = {"known_entropy", "text", "toy", "digits", "photos", "hub_images", "image_batches", "dit", "mlp", "unet"}
     where = [*inside, *(str(part) for part in problem["loc"])]
-    key = ".".join(part for i, part in enumerate(where) if part != "[key]" and (i == 0 or part not in tags))
+    chosen = {i for i, part in enumerate(where) if i and part in tags and where[i - 1] in ("data", "network")}
+    key = ".".join(part for i, part in enumerate(where) if part != "[key]" and i not in chosen)
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":
         return f"{path}: {key}: unknown key; compare with params/default.yaml{more}"

@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdm_prime.config import TASKS, Config, Run
+from mdm_prime.config import Config, Run
 
-TABLES = ("bound_validity", "claims", "idle_steps", "text_perplexity", "toy_likelihood")
+TABLES = (
+    "bound_validity",
+    "claims",
+    "idle_steps",
+    "image_likelihood",
+    "image_published",
+    "image_quality",
+    "text_perplexity",
+    "toy_likelihood",
+)
 FIGURES = (
     "bound_validity",
     "idle_steps",
+    "image_denoising",
+    "image_imputation",
+    "image_quality_vs_nfe",
+    "image_quality_vs_subtokens",
+    "image_samples",
     "perplexity_vs_subtokens",
     "text_samples",
     "toy_samples",
@@ -24,8 +38,10 @@ DATA_FILES = {
     "text": ("train.npy", "validation.npy", "meta.json", "tokenizer.json"),
     "toy": ("train.npy", "validation.npy", "meta.json", "density.npy"),
 }
+IMAGE_DATA_FILES = ("train.npy", "validation.npy", "meta.json", "train_labels.npy", "validation_labels.npy")
 RUN_FILES = ("weights.safetensors", "run.json", "history.csv")
 SAMPLE_FILES = ("samples.npy", "samples.json")
+IMAGE_SAMPLE_FILES = (*SAMPLE_FILES, "imputation.npz", "path.npz")
 
 
 def scale_root(results: str | Path, scale: str) -> Path:
@@ -38,7 +54,17 @@ def data_dir(root: str | Path, task: str) -> Path:
 
 
 def data_files(root: str | Path, task: str) -> list[Path]:
-    return [data_dir(root, task) / name for name in DATA_FILES[task]]
+    return [data_dir(root, task) / name for name in DATA_FILES.get(task, IMAGE_DATA_FILES)]
+
+
+def classifier_file(root: str | Path, task: str) -> Path:
+    """The network of a task on images whose features its images are compared by."""
+    return Path(root) / task / "features" / "classifier.safetensors"
+
+
+def baselines_file(root: str | Path, task: str) -> Path:
+    """What real test images and independent pixels score where samples are scored."""
+    return Path(root) / task / "features" / "baselines.json"
 
 
 def run_dir(root: str | Path, run: str) -> Path:
@@ -58,6 +84,21 @@ def sample_files(root: str | Path, run: str) -> list[Path]:
     return [run_dir(root, run) / name for name in SAMPLE_FILES]
 
 
+def feature_files(root: str | Path, config: Config, task: str) -> list[Path]:
+    """The baselines and, unless Inception's weights are given, the classifier."""
+    trained = config.image_task(task).fidelity.inception_weights is None
+    return [*([classifier_file(root, task)] if trained else []), baselines_file(root, task)]
+
+
+def image_sample_files(root: str | Path, run: str) -> list[Path]:
+    return [run_dir(root, run) / name for name in IMAGE_SAMPLE_FILES]
+
+
+def quality_file(root: str | Path, run: str) -> Path:
+    """Distances of a run's images from the real ones, for every sampler."""
+    return run_dir(root, run) / "quality.json"
+
+
 def oracle_file(root: str | Path) -> Path:
     return Path(root) / "oracle.json"
 
@@ -67,17 +108,20 @@ def idle_steps_file(root: str | Path) -> Path:
 
 
 def sampled_runs(config: Config, task: str) -> Iterator[Run]:
-    """The runs that samples are drawn from: every variant's first seed."""
-    return (run for run in config.runs(task) if run.seed == config.task(task).seeds[0])
+    """The runs that samples are drawn from: all on images, every variant's first seed on tokens."""
+    return (run for run in config.runs(task) if task in config.images or run.seed == config.task(task).seeds[0])
 
 
 def table_inputs(results: str | Path, config: Config, name: str) -> list[Path]:
     """The files that a table is made from."""
     root = scale_root(results, config.scale)
-    runs = {task: list(config.runs(task)) for task in TASKS}
+    runs = {task: list(config.runs(task)) for task in config.tasks}
 
     def likelihoods(task: str) -> list[Path]:
         return [data_dir(root, task) / "meta.json"] + [likelihood_file(root, run.name) for run in runs[task]]
+
+    def qualities(task: str) -> list[Path]:
+        return [baselines_file(root, task)] + [quality_file(root, run.name) for run in runs[task]]
 
     def samples(task: str) -> list[Path]:
         return [file for run in sampled_runs(config, task) for file in sample_files(root, run.name)]
@@ -86,6 +130,12 @@ def table_inputs(results: str | Path, config: Config, name: str) -> list[Path]:
         return [oracle_file(root), *likelihoods("known_entropy"), *likelihoods("toy")]
     if name == "text_perplexity":
         return likelihoods("text")
+    if name == "image_likelihood":
+        return [file for task in config.images for file in likelihoods(task)]
+    if name == "image_quality":
+        return [file for task in config.images for file in [data_dir(root, task) / "meta.json", *qualities(task)]]
+    if name == "image_published":
+        return [Path(results) / "tables" / "image_quality.csv"]
     if name == "idle_steps":
         return [idle_steps_file(root), *samples("text")]
     if name == "toy_likelihood":
@@ -99,6 +149,10 @@ def figure_inputs(results: str | Path, config: Config, name: str) -> list[Path]:
     """The files that a figure is drawn from."""
     root = scale_root(results, config.scale)
     tables = Path(results) / "tables"
+
+    def first(task: str) -> list[str]:
+        return [run.name for run in config.runs(task) if run.seed == config.task(task).seeds[0]]
+
     if name in ("bound_validity", "idle_steps"):
         return [tables / f"{name}.csv"]
     if name == "perplexity_vs_subtokens":
@@ -109,8 +163,17 @@ def figure_inputs(results: str | Path, config: Config, name: str) -> list[Path]:
         samples = [file for run in sampled_runs(config, "toy") for file in sample_files(root, run.name)]
         return [data_dir(root, "toy") / "density.npy", *samples]
     if name == "training_curves":
-        histories = [run_dir(root, run.name) / "history.csv" for task in TASKS for run in config.runs(task)]
-        return [data_dir(root, task) / "meta.json" for task in TASKS] + histories
+        histories = [run_dir(root, run.name) / "history.csv" for task in config.tasks for run in config.runs(task)]
+        return [data_dir(root, task) / "meta.json" for task in config.tasks] + histories
+    if name.startswith("image_quality"):
+        return [tables / "image_quality.csv"]
+    if name == "image_samples":
+        real = [data_dir(root, task) / file for task in config.images for file in ("meta.json", "validation.npy")]
+        return real + [file for task in config.images for run in first(task) for file in sample_files(root, run)]
+    if name in ("image_imputation", "image_denoising"):
+        file = {"image_imputation": "imputation.npz", "image_denoising": "path.npz"}[name]
+        meta = [data_dir(root, task) / "meta.json" for task in config.images]
+        return meta + [run_dir(root, run) / file for task in config.images for run in first(task)]
     raise KeyError(name)
 
 

@@ -9,6 +9,7 @@ so neither the batch size nor the other samples change it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor
 from mdm_prime.objectives import Denoiser, consistent, shifted
 from mdm_prime.schedules import Schedule
 from mdm_prime.subtokens import Subtokenizer
+
+Record = Callable[[float, Tensor], None]  # is given t and the sub-tokens (B, L, ell) at that time, to be copied if kept
 
 
 class Samples(NamedTuple):
@@ -38,17 +41,22 @@ class Events(NamedTuple):
     time: Tensor
 
 
-def sample_uniforms(seed: int, indices: range, length: int, num_subtokens: int) -> tuple[Tensor, Tensor]:
-    """Two float64 tensors (B, L, ell) in [0, 1): for reveal times and for token draws, a generator for each sample.
+def sample_seeds(seed: int, indices: range) -> list[int]:
+    """A generator's seed for each sample.
 
     Raises ValueError for more than 2^24 samples or a seed above 255, where generators would coincide.
     """
     if indices.stop > 1 << 24 or not 0 <= seed < 256:
         raise ValueError(f"seed {seed} must be in 0..255 and at most {1 << 24} samples be drawn with it")
+    return [(seed << 24) + index for index in indices]
+
+
+def sample_uniforms(seed: int, indices: range, length: int, num_subtokens: int) -> tuple[Tensor, Tensor]:
+    """Two float64 tensors (B, L, ell) in [0, 1): for reveal times and for token draws, a generator for each sample."""
     generator = torch.Generator()
     uniforms = torch.empty(len(indices), 2, length, num_subtokens, dtype=torch.float64)
-    for row, index in zip(uniforms, indices, strict=True):
-        torch.rand(row.shape, generator=generator.manual_seed((seed << 24) + index), dtype=torch.float64, out=row)
+    for row, row_seed in zip(uniforms, sample_seeds(seed, indices), strict=True):
+        torch.rand(row.shape, generator=generator.manual_seed(row_seed), dtype=torch.float64, out=row)
     times, draws = uniforms.unbind(1)
     return times, draws
 
@@ -113,6 +121,11 @@ def completable(y: Tensor, event: Tensor, digits: Tensor, subtokenizer: Subtoken
     return smallest < subtokenizer.vocab_size
 
 
+def smallest_completion(y: Tensor, subtokenizer: Subtokenizer) -> Tensor:
+    """The code (...,) of y (..., ell) with 0 for every mask; where it is >= V, no token has these sub-tokens."""
+    return subtokenizer.decode(y.masked_fill(y == subtokenizer.mask_id, 0))
+
+
 @torch.no_grad()
 def run_events(
     denoiser: Denoiser,
@@ -124,6 +137,7 @@ def run_events(
     carry_over: bool = True,
     temperature: float = 1.0,
     top_p: float = 1.0,
+    record: Record | None = None,
 ) -> Samples:
     """The one sampling loop. Event e of all sequences that have one is a single batch.
 
@@ -136,6 +150,7 @@ def run_events(
         carry_over: whether drawn tokens must agree with the visible sub-tokens.
         temperature: divides the logits.
         top_p: nucleus; 1 keeps all.
+        record: is called before each event with its latest time in the batch, and at the end with time 0.
     """
     y = y.clone()
     digits = subtokenizer.digits(y.device)
@@ -145,6 +160,8 @@ def run_events(
         event = events.number[rows] == event_number
         where = event.any(-1)
         t = events.time[rows].masked_fill(~event, -1.0).flatten(1).amax(1)
+        if record is not None:
+            record(float(t.max()), y)
         position, revealed = y[rows][where], event[where]
         logits = denoiser(y[rows], t.float(), where)
         if carry_over:
@@ -157,6 +174,8 @@ def run_events(
         updated = y[rows]
         updated[where] = torch.where(revealed, digits[tokens], position)
         y[rows] = updated
+    if record is not None:
+        record(0.0, y)
     return Samples(subtokenizer.decode(y), nfe)
 
 

@@ -101,7 +101,83 @@ class ToyData(Section):
         return self
 
 
-Data = Annotated[KnownEntropyData | TextData | ToyData, Field(discriminator="kind")]
+class ImageData(Section):
+    """What every set of images has: C channels, H = W = size; a pixel's channel is a token of V values."""
+
+    dataset: Annotated[str, Field(min_length=1)]  # what tables call it
+    channels: Literal[1, 3]
+    size: Annotated[int, Field(ge=4)]
+    vocab_size: Annotated[int, Field(ge=2, le=256)]
+    augmentation: Literal["none", "flip", "shift"] = "none"  # of training images; shift loses no ink
+    seed: Seed
+
+    @property
+    def length(self) -> int:
+        """L = C * H * W, channels first."""
+        return self.channels * self.size * self.size
+
+
+class DigitsData(ImageData):
+    """scikit-learn's 1,797 handwritten digits: 8x8 pixels of 17 gray levels."""
+
+    kind: Literal["digits"]
+    dataset: str = "digits"
+    channels: Literal[1] = 1
+    size: Literal[8] = 8
+    vocab_size: Literal[17] = 17
+    augmentation: Literal["none", "shift"] = "none"  # a mirrored digit is no digit
+    test_fraction: Fraction
+
+
+class PhotosData(ImageData):
+    """Square crops of photographs; training and test crops come from different parts of each."""
+
+    kind: Literal["photos"]
+    dataset: str = "photos"
+    channels: Literal[3] = 3
+    vocab_size: Literal[256] = 256
+    folder: str | None = None  # of images; null: scikit-learn's two photographs
+    train_images: Annotated[int, Field(ge=2)]
+    test_images: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _folder_exists(self) -> PhotosData:
+        if self.folder is not None and not Path(self.folder).is_dir():
+            raise ValueError(f"folder: no such folder: {self.folder}")
+        return self
+
+
+class HubImagesData(ImageData):
+    """Images read through the `datasets` library, such as CIFAR-10 (uoft-cs/cifar10)."""
+
+    kind: Literal["hub_images"]
+    channels: Literal[3] = 3
+    vocab_size: Literal[256] = 256
+    path: str  # hub name, or a folder or parquet file on this machine
+    name: str | None = None
+    train_split: str = "train"
+    test_split: str = "test"
+    image_column: str = "img"
+    label_column: str = "label"
+
+
+class ImageBatchesData(ImageData):
+    """ImageNet's own downsampled images: train_data_batch_1, ... and val_data, dictionaries of arrays."""
+
+    kind: Literal["image_batches"]
+    channels: Literal[3] = 3
+    vocab_size: Literal[256] = 256
+    folder: str
+
+    @model_validator(mode="after")
+    def _folder_exists(self) -> ImageBatchesData:
+        if not Path(self.folder).is_dir():
+            raise ValueError(f"folder: no such folder: {self.folder}")
+        return self
+
+
+ImagesData = DigitsData | PhotosData | HubImagesData | ImageBatchesData
+Data = Annotated[KnownEntropyData | TextData | ToyData | ImagesData, Field(discriminator="kind")]
 
 
 class DiTNetwork(Section):
@@ -125,13 +201,45 @@ class MLPNetwork(Section):
     time_conditioning: bool
 
 
-Network = Annotated[DiTNetwork | MLPNetwork, Field(discriminator="kind")]
+class UNetNetwork(Section):
+    """Convolutional network of the image experiments (models/unet.py); it ignores time."""
+
+    kind: Literal["unet"]
+    width: PositiveInt
+    multipliers: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]  # of the width, one a level
+    blocks: PositiveInt  # residual blocks a level
+    attention_at: tuple[PositiveInt, ...]  # levels, by their factor of downsampling
+    head_width: PositiveInt
+    norm_groups: PositiveInt
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    components: PositiveInt = 1  # MDM-Mixture: class-conditional predictions that are averaged
+
+    @model_validator(mode="after")
+    def _divisible(self) -> UNetNetwork:
+        levels = {2**level: self.width * multiplier for level, multiplier in enumerate(self.multipliers)}
+        for features in levels.values():
+            if features % self.norm_groups:
+                raise ValueError(
+                    f"norm_groups: is {self.norm_groups}; should divide width x multiplier, here {features}"
+                )
+        for factor in self.attention_at:
+            if factor not in levels:
+                raise ValueError(f"attention_at: is {factor}; should be one of {', '.join(map(str, levels))}")
+        for factor in (*self.attention_at, max(levels)):  # the middle, below the last level, has attention as well
+            if levels[factor] % self.head_width:
+                raise ValueError(
+                    f"head_width: is {self.head_width}; should divide width x multiplier, here {levels[factor]}"
+                )
+        return self
+
+
+Network = Annotated[DiTNetwork | MLPNetwork | UNetNetwork, Field(discriminator="kind")]
 
 
 class Training(Section):
     """How one network is trained."""
 
-    objective: Literal["joint_loss", "nelbo"]
+    objective: Literal["joint_loss", "nelbo", "cross_entropy"]  # the last: the paper's for images
     schedule: Literal["linear", "polynomial", "cosine"]
     exponent: Annotated[float, Field(ge=1.0)] = 1.0  # of the polynomial schedule; below 1, w(1) is infinite
     t_min: Annotated[float, Field(ge=0.0, lt=1.0)]  # t is drawn from (t_min, 1]
@@ -143,7 +251,7 @@ class Training(Section):
     decay: Literal["linear", "constant"]
     weight_decay: NonNegativeFloat
     betas: tuple[Fraction, Fraction]
-    gradient_clip: PositiveFloat
+    gradient_clip: PositiveFloat | None  # null: none
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)]  # 0: the raw weights
     precision: Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the GPU has it
     compile: bool
@@ -198,6 +306,87 @@ class Variant(Section):
         if self.model == "autoregressive" and self.num_subtokens != 1:
             raise ValueError(f"num_subtokens: is {self.num_subtokens}; should be 1 for an autoregressive model")
         return self
+
+
+class Curve(Section):
+    """The three numbers a, n, b of a schedule of the image sampler (euler.py)."""
+
+    a: float
+    n: float
+    b: float
+
+
+class ImageSampler(Section):
+    """One way to draw images: the paper's Euler sampler, or an exact sampler of the plain reverse process."""
+
+    kind: Literal["euler", "ancestral", "first_hitting"]
+    num_steps: PositiveInt | None = None  # null for first_hitting, which has a step for every sub-token
+    draws: Literal["marginals", "joint"] = "joint"  # a position's sub-tokens independently, or as one token
+    temperature: Curve | None = None  # null: 1
+    corrector: Curve | None = None
+    time_steps: Curve | None = None  # null: uniform
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> ImageSampler:
+        if (self.num_steps is None) != (self.kind == "first_hitting"):
+            raise ValueError(f"num_steps: should be {'null' if self.num_steps else 'a number'} for {self.kind}")
+        if self.kind != "euler":
+            for key in ("temperature", "corrector", "time_steps"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key}: is for the euler sampler")
+            if self.draws != "joint":
+                raise ValueError("draws: should be joint for an exact sampler")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Kind and number of steps."""
+        return self.kind if self.num_steps is None else f"{self.kind}-{self.num_steps}"
+
+
+class ImageSampling(Section):
+    """How images are drawn, by each of several samplers."""
+
+    num_samples: SampleCount
+    batch_size: PositiveInt
+    seed: SampleSeed
+    samplers: Annotated[tuple[ImageSampler, ...], Field(min_length=1)]
+    shown: PositiveInt  # images in the imputation and denoising figures
+
+    @model_validator(mode="after")
+    def _distinct_samplers(self) -> ImageSampling:
+        if len(set(self.samplers)) != len(self.samplers):
+            raise ValueError("samplers: one stands twice")
+        return self
+
+
+class ImageVariant(Variant):
+    """A variant on images."""
+
+    super_tokens: bool = False  # an RGB pixel as two base-4096 tokens: 2/3 of a sub-token per channel
+    samplers: tuple[ImageSampler, ...] | None = None  # null: the task's
+
+
+class Classifier(Section):
+    """The small network whose features images are compared by where Inception's weights are not given."""
+
+    width: PositiveInt
+    num_features: PositiveInt
+    steps: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    seed: Seed
+
+
+class Fidelity(Section):
+    """How sets of images are compared (torch-fidelity)."""
+
+    reference: Literal["train", "validation"] = "train"  # images that the samples are compared with
+    inception_weights: str | None  # file of torch-fidelity's Inception weights; null: the classifier's features
+    kid_subset_size: Annotated[int, Field(ge=2)]
+    neighbours: PositiveInt  # of precision and recall
+    batch_size: PositiveInt
+    seed: Seed
 
 
 class IdleSteps(Section):

@@ -91,7 +91,7 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path):
 
     train = np.load(tmp_path / "first" / "train.npy", mmap_mode="r")
     assert train.shape == (400, 3)
-    assert train.dtype == np.uint16
+    assert train.dtype == np.uint8
     meta = json.loads((tmp_path / "first" / "meta.json").read_text())
     assert tuple(meta) == arrays.META_KEYS
     source = known_entropy.load_source(tmp_path / "first")
@@ -161,7 +161,10 @@ def test_importing_the_module_does_not_import_torch():
     assert not {"torch", "datasets", "sklearn", "tokenizers", "PIL"}.intersection(modules)
 
 
-@pytest.mark.parametrize(("vocab_size", "dtype"), [(2, np.uint16), (65_536, np.uint16), (65_537, np.uint32)])
+@pytest.mark.parametrize(
+    ("vocab_size", "dtype"),
+    [(2, np.uint8), (256, np.uint8), (257, np.uint16), (65_536, np.uint16), (65_537, np.uint32)],
+)
 def test_token_dtype_holds_every_token(vocab_size, dtype):
     assert arrays.token_dtype(vocab_size) == dtype
     assert np.array(vocab_size - 1).astype(arrays.token_dtype(vocab_size)) == vocab_size - 1

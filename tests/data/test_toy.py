@@ -77,7 +77,7 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path, drawing):
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
     train = np.load(tmp_path / "first" / "train.npy")
-    assert (train.shape, train.dtype) == ((300, 2), np.uint16)
+    assert (train.shape, train.dtype) == ((300, 2), np.uint8)
     density = np.load(tmp_path / "first" / "density.npy")
     assert (density.shape, density.dtype) == ((16, 16), np.float64)
     assert (density[train[:, 0], train[:, 1]] > 0).all()

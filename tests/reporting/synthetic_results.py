@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from synthetic_images import IMAGE_NATS, IMAGE_TASK, IMAGES, write_image_data, write_images, write_quality
 
 from mdm_prime import layout
 from mdm_prime.config import Config, Run, load
@@ -18,6 +19,8 @@ ARM_PPL = 67.5
 ENTROPY = {"known_entropy": 1.1, "toy": 4.2}
 ABOVE = {"nelbo": {1: 0.02, 2: 0.05, 3: 0.08}, "joint_loss": {1: 0.02, 2: -0.06, 3: -0.03}}
 STDERR = 0.004  # nats, of every likelihood
+MADE_FROM_TABLES = ("image_published", "claims")
+TABLES_IN_ORDER = (*(name for name in layout.TABLES if name not in MADE_FROM_TABLES), *MADE_FROM_TABLES)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def make_tree(folder: Path, change: dict[str, object] | None = None) -> Tree:
 
 
 def write_tables(tree: Tree) -> None:
-    for name in sorted(layout.TABLES, key=lambda name: name == "claims"):  # claims read the others
+    for name in TABLES_IN_ORDER:
         tables.write(name, tree.config, tree.results)
 
 
@@ -57,6 +60,8 @@ def tiny_config(folder: Path, change: dict[str, object] | None = None) -> Config
     }
     values["toy"]["num_subtokens"] = [1, 2]
     values["toy"]["data"]["vocab_size"] = 64
+    training = values["toy"]["training"] | {"objective": "cross_entropy", "schedule": "polynomial", "exponent": 3.0}
+    values["images"] = {name: {**task, **IMAGE_TASK, "training": training} for name, task in IMAGES.items()}
     for key, value in (change or {}).items():
         *path, last = key.split(".")
         section = values
@@ -71,7 +76,7 @@ def tiny_config(folder: Path, change: dict[str, object] | None = None) -> Config
 def write_tree(config: Config, results: Path, density: np.ndarray | None = None) -> None:
     """All inputs of all tables and figures, below results/SCALE."""
     root = layout.scale_root(results, config.scale)
-    for task in ("known_entropy", "text", "toy"):
+    for task in config.tasks:
         data = config.task(task).data
         write_json(
             layout.data_dir(root, task) / "meta.json",
@@ -89,6 +94,8 @@ def write_tree(config: Config, results: Path, density: np.ndarray | None = None)
         )
         for run in config.runs(task):
             _write_run(config, root, run)
+    for task in config.images:
+        write_image_data(config, root, task)
     _write_toy(config, root, density)
     _write_oracle(config, root)
     _write_idle_steps(config, root)
@@ -103,8 +110,10 @@ def _write_run(config: Config, root: Path, run: Run) -> None:
         "seed": run.seed,
         "model": run.model,
         "num_subtokens": run.num_subtokens,
-        "base": smallest_base(run.data.vocab_size, run.num_subtokens),
+        "base": smallest_base(run.vocab_size, run.num_subtokens),
         "carry_over": run.carry_over,
+        "super_tokens": run.super_tokens,
+        "components": getattr(run.network, "components", 1),
         "objective": run.training.objective,
         "parameters": 1_234_567,
         "train_tokens": 2_048_000,
@@ -130,7 +139,10 @@ def _write_run(config: Config, root: Path, run: Run) -> None:
         layout.run_dir(root, run.name) / "history.csv",
         "\n".join(["step,train_tokens,loss,learning_rate,gradient_norm", *lines]) + "\n",
     )
-    if run in list(layout.sampled_runs(config, run.task)):
+    if run.task in config.images:
+        write_quality(config, root, run, facts)
+        write_images(config, root, run, facts)
+    elif run in list(layout.sampled_runs(config, run.task)):
         _write_samples(config, root, run)
 
 
@@ -144,6 +156,8 @@ def losses(run: Run) -> tuple[float, float]:
         return log(JOINT_PPL.get(run.num_subtokens, 270.0)) + worse + visible, log(
             BOUND_PPL.get(run.num_subtokens, 395.0)
         ) + worse
+    if run.task not in ENTROPY:
+        return IMAGE_NATS["joint_loss"], IMAGE_NATS["nelbo"]
     nearest = min(run.num_subtokens, 3)
     return tuple(ENTROPY[run.task] + ABOVE[loss][nearest] for loss in ("joint_loss", "nelbo"))
 

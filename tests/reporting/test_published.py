@@ -20,6 +20,17 @@ def test_the_files_are_all_of_them() -> None:
     assert files == {f"{name}.csv" for name in NAMES}
 
 
+def test_image_fids() -> None:
+    rows = published.read("image_fid")
+    assert len({(row["dataset"], row["model"], row["num_subtokens"], row["nfe"]) for row in rows}) == len(rows) == 62
+    assert sum(row["epochs"] is not None for row in rows) == 38  # by network evaluations, with the sampler
+    two = [row for row in rows if (row["dataset"], row["num_subtokens"]) == ("ImageNet-32", 2)]
+    assert {row["nfe"]: row["fid"] for row in two} == {1024: 6.98, 512: 7.31, 256: 7.64, 128: 7.85}
+    assert two[0]["inception_score"] == 11.65
+    assert (two[0]["corrector_a"], two[0]["corrector_n"], two[0]["corrector_b"]) == (6.0, 2.0, 1.0)
+    assert {row["carry_over"] for row in rows} == {"yes", "no", None}
+
+
 def test_openwebtext() -> None:
     assert published.openwebtext("MDM-Prime", 6)["corrected_ppl"] == 47.68
     assert published.openwebtext("ARM", 1)["published_ppl"] == 17.54

@@ -102,3 +102,23 @@ def test_published_loss_without_carry_over_is_not_compared() -> None:
     assert reference.compare_rows("text_perplexity", old, new) == []
     old, new = ([row | {"carry_over": "yes"} for row in rows] for rows in (old, new))
     assert len(reference.compare_rows("text_perplexity", old, new)) == 1
+
+
+def test_image_rows_have_keys_of_their_own(finished: Tree) -> None:
+    """No two rows of a table share a key, or one of them would not be compared."""
+    for name in reference.KEYS:
+        rows = read_csv(layout.table_files(finished.results, name)[0])
+        assert len({reference._key(name, row) for row in rows}) == len(rows), name
+
+
+def test_image_distances_of_another_network_are_within_the_tolerance(finished: Tree, fresh: Path) -> None:
+    edit(fresh, "image_quality", ",fd_digits,40,", ",fd_digits,55,")
+    assert reference.compare(finished.results, fresh) == []
+    edit(fresh, "image_quality", ",fd_digits,55,", ",fd_digits,65,")
+    (line,) = reference.compare(finished.results, fresh)
+    assert "image_quality.csv: dataset digits, model independent pixels: distance is 65, reference 40" in line
+
+
+def test_published_bits_without_carry_over_are_not_compared() -> None:
+    old = [{"dataset": "digits", "variant": "l1", "carry_over": "no", "bpd_published": 9.0}]
+    assert reference.compare_rows("image_likelihood", old, [old[0] | {"bpd_published": 900.0}]) == []

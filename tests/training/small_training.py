@@ -61,6 +61,7 @@ def train(
     seed=0,
     digest="a",
     dropout=0.0,
+    prepare=None,
     report=None,
     stop=None,
     **changes,
@@ -76,6 +77,7 @@ def train(
         digest=digest,
         state_file=state_file,
         device=CPU,
+        prepare=prepare or (lambda x, generator: x),
         report=report or (lambda row: None),
         stop=stop or (lambda: False),
     )

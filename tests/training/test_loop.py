@@ -298,3 +298,27 @@ def test_bfloat16_on_a_cpu(state):
 
 def test_auto_is_float32_on_a_cpu(state):
     assert same(train(state, precision="auto")[0], train(state.with_name("b"), precision="float32")[0])
+
+
+def test_a_batch_is_prepared_with_the_random_numbers_of_its_step(tmp_path):
+    seen = []
+
+    def prepare(x, generator):
+        seen.append(float(torch.rand(1, generator=generator)))
+        return x[:, :2]
+
+    def loss(network, x, t, generator):
+        assert x.shape == (8, 2)
+        return LOSS(network, x, t, generator)
+
+    histories = [train(tmp_path / f"{i}.safetensors", loss=loss, prepare=prepare)[1] for i in range(2)]
+    assert histories[0] == histories[1]
+    assert histories[0][-1].train_tokens == 12 * 8 * 2
+    assert seen[:12] == seen[12:]
+    assert len(set(seen)) == 12
+
+
+def test_no_gradient_clip(tmp_path):
+    small, none = (train(tmp_path / f"{c}.safetensors", gradient_clip=c)[1] for c in (1e-3, None))
+    assert small[0].gradient_norm > 1e-3  # what is recorded is the norm before it is clipped
+    assert small[-1].loss != none[-1].loss

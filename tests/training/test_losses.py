@@ -102,3 +102,19 @@ def test_causal_loss_is_the_likelihood():
 
     found = causal_loss(5)(network, x, torch.rand(6), torch.Generator())
     torch.testing.assert_close(found, autoregressive_loss(network, x, 5))
+
+
+@pytest.mark.parametrize("carry_over", [True, False])
+def test_cross_entropy_counts_every_position_alike_and_excludes_no_token(carry_over):
+    subtokenizer = Subtokenizer(5, 2)
+    x = all_sequences(5, 2)
+    logits = torch.randn(5, generator=torch.Generator().manual_seed(0))
+    loss = masked_loss(subtokenizer, SCHEDULES["cubic"], objective="cross_entropy", carry_over=carry_over)
+    for time in (1e-6, 0.4, 1.0):  # nothing, some, everything masked
+        values = loss(
+            lambda y, t, where: logits.expand(int(where.sum()), -1),
+            x,
+            torch.full((25,), time),
+            torch.Generator().manual_seed(1),
+        )
+        torch.testing.assert_close(values, -logits.log_softmax(-1)[x].sum(-1))

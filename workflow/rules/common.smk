@@ -28,7 +28,8 @@ def sources(*patterns):
     return sorted(os.path.relpath(path) for pattern in patterns for path in folder.glob(pattern))
 
 
-MATHEMATICS = ["subtokens.py", "schedules.py", "masking.py", "objectives.py", "models/*.py"]
+NETWORKS = [f"models/{name}.py" for name in ("build", "dit", "layers", "mlp", "unet")]
+MATHEMATICS = ["subtokens.py", "schedules.py", "masking.py", "objectives.py", "data/super_tokens.py", *NETWORKS]
 
 
 def run_of(wildcards):
@@ -36,7 +37,7 @@ def run_of(wildcards):
 
 
 wildcard_constraints:
-    task="|".join(params.TASKS),
+    task="|".join(P.tasks),
     variant="[A-Za-z0-9][A-Za-z0-9_-]*",
     seed="[0-9]+",
 

@@ -1,5 +1,5 @@
 # Data sets, and what needs no network.
-for task in params.TASKS:
+for task in P.tasks:
 
     rule:
         name: f"data_{task}"

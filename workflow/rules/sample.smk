@@ -1,4 +1,4 @@
-# Samples of every variant's first seed.
+# Samples of every variant's first seed, of every seed on images.
 rule sample:
     input:
         layout.run_files(ROOT, RUN),
@@ -8,6 +8,31 @@ rule sample:
         layout.sample_files(ROOT, RUN),
     params:
         sampling=lambda wildcards: P.task(wildcards.task).sampling.model_dump(mode="json"),
+    wildcard_constraints:
+        task="|".join(params.TOKEN_TASKS),
+    threads: P.compute.threads
+    resources:
+        gpu=GPU,
+    log:
+        f"{ROOT}/{RUN}/log/sample.txt",
+    shell:
+        "{CLI} sample {wildcards.task}/{wildcards.variant}/seed{wildcards.seed} 2> {log}"
+
+
+rule sample_images:
+    input:
+        layout.run_files(ROOT, RUN),
+        lambda wildcards: layout.data_files(ROOT, wildcards.task),
+        sources(*MATHEMATICS, "sampling.py", "euler.py", "stages/sample_images.py", "stages/image_views.py"),
+    output:
+        layout.image_sample_files(ROOT, RUN),
+    params:
+        sampling=lambda wildcards: P.task(wildcards.task).sampling.model_dump(mode="json"),
+        samplers=lambda wildcards: [
+            sampler.model_dump(mode="json") for sampler in P.task(wildcards.task).samplers(wildcards.variant)
+        ],
+    wildcard_constraints:
+        task="|".join(P.images) or "no-images",
     threads: P.compute.threads
     resources:
         gpu=GPU,

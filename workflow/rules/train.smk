@@ -1,11 +1,12 @@
 # One job a network. It saves its state beside the outputs and goes on from it after any interruption.
 RUN = "{task}/{variant}/seed{seed}"
+TRAINING = ("checkpoint", "ema", "loop", "losses")
 
 
 rule train:
     input:
         lambda wildcards: layout.data_files(ROOT, wildcards.task),
-        sources(*MATHEMATICS, "training/*.py"),
+        sources(*MATHEMATICS, "data/augmentation.py", *[f"training/{part}.py" for part in TRAINING]),
     output:
         layout.run_files(ROOT, RUN),
     params:

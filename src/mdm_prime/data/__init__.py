@@ -1,18 +1,23 @@
-"""Data sets, each written by one function `prepare` as the files that layout.DATA_FILES names."""
+"""Data sets, each written by one function `prepare` as the files that layout.data_files names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from mdm_prime.errors import UserError
-from mdm_prime.sections import Data
+from mdm_prime.sections import Data, ImageData
 
 
 def prepare(task: str, data: Data, output: Path) -> None:
     """Writes a task's data files into `output`: each whole or not at all, meta.json last.
 
-    Raises UserError when `data` is of another kind than the task, or for what the kind's own `prepare` raises it.
+    Raises UserError when a task on tokens gets another task's data, or for what the kind's own `prepare` raises it.
     """
+    if isinstance(data, ImageData):
+        from mdm_prime.data import images
+
+        images.prepare(task, data, output)
+        return
     if data.kind != task:
         raise UserError(f"{task}.data.kind is {data.kind!r}; allowed: {task}")
     if data.kind == "known_entropy":

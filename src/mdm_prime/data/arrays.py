@@ -27,8 +27,8 @@ META_KEYS = (
 
 
 def token_dtype(vocab_size: int) -> np.dtype[Any]:
-    """uint16, or uint32 for more than 65,536 tokens; little-endian on every machine."""
-    return np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
+    """uint8 for at most 256 tokens, uint16 for at most 65,536, else uint32; little-endian on every machine."""
+    return np.dtype("|u1" if vocab_size <= 2**8 else "<u2" if vocab_size <= 2**16 else "<u4")
 
 
 class SequenceWriter:
@@ -70,7 +70,7 @@ class SequenceWriter:
 
 @contextmanager
 def writing_sequences(path: Path, vocab_size: int, length: int) -> Iterator[SequenceWriter]:
-    """Writes `path`, (N, length) uint16 or uint32, without holding it in memory; there whole or not at all."""
+    """Writes `path`, (N, length) of token_dtype, without holding it in memory; there whole or not at all."""
     with files.replacing(path) as temporary, temporary.open("wb") as file:
         writer = SequenceWriter(file, vocab_size, length)
         yield writer

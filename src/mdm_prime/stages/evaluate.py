@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 
 from mdm_prime import files, layout, tracking
+from mdm_prime.config import Run
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
 from mdm_prime.progress import progress
-from mdm_prime.stages.place import Place, describe, mathematics, tags, trained_network
+from mdm_prime.sections import ImageData
+from mdm_prime.stages.place import Place, describe, mathematics, tags, tokens_of, trained_network
 
 
 def evaluate(place: Place, name: str) -> None:
     """Both losses of a trained run on the validation split: likelihood.json."""
     run, device = place.config.run(name), place.device()
     settings = place.config.task(run.task).evaluation
-    tokens, meta = place.tokens(run.task, "validation"), place.meta(run.task)
+    tokens, meta = tokens_of(run, place.tokens(run.task, "validation")), place.meta(run.task)
     if len(tokens) < 2:
         raise UserError(f"{run.task}.data: only {len(tokens)} validation sequence; a standard error needs at least 2")
     subtokenizer, schedule = mathematics(run)
@@ -56,13 +58,17 @@ def evaluate(place: Place, name: str) -> None:
             "joint_loss": found.joint_loss.mean,
             "joint_loss_stderr": found.joint_loss.stderr,
         }
-        perplexities = {
-            "ppl_bound": math.exp(found.nelbo.mean),
-            "published_loss_ppl": math.exp(found.joint_loss.mean),
-        }
-        tracked.metric(0, values | perplexities)
+        tracked.metric(0, values | in_usual_units(run, found))
         output = layout.likelihood_file(place.root, name)
         head = describe(run, network, described["train_tokens"])
         exact = run.model == "autoregressive"
         files.write_json(output, head | {"num_samples": found.num_samples, "exact": exact} | values)
         tracked.artifact(output)
+
+
+def in_usual_units(run: Run, found: likelihood.Likelihood) -> dict[str, float]:
+    """Bits per dimension of an image, perplexities of anything else, each under its true name."""
+    if isinstance(run.data, ImageData):
+        bits = run.length / run.data.length / math.log(2)
+        return {"bpd_bound": found.nelbo.mean * bits, "bpd_published": found.joint_loss.mean * bits}
+    return {"ppl_bound": math.exp(found.nelbo.mean), "published_loss_ppl": math.exp(found.joint_loss.mean)}

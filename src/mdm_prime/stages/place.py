@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mdm_prime import files, layout, schedules
-from mdm_prime.config import Config, Run
+from mdm_prime.config import SUPER_TOKENS, Config, Run
+from mdm_prime.data import arrays
+from mdm_prime.data.super_tokens import to_super_tokens
 from mdm_prime.errors import UserError
 from mdm_prime.models.build import build
 from mdm_prime.schedules import Schedule
+from mdm_prime.sections import ImageData, UNetNetwork
 from mdm_prime.subtokens import Subtokenizer
 from mdm_prime.training import checkpoint
 
@@ -49,7 +52,7 @@ class Place:
             tokens: NDArray[np.unsignedinteger] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read ({error}); make it with: mdm-prime data {task}") from None
-        length = self.config.task(task).data.length
+        length = self.config.task(task).data.length  # of the data set; super-tokens are made from pixels
         if tokens.ndim != 2 or tokens.shape[1] != length:
             raise UserError(
                 f"{path}: has shape {tokens.shape}, wanted (N, {length}); make it with: mdm-prime data {task}"
@@ -72,7 +75,7 @@ def mathematics(run: Run) -> tuple[Subtokenizer, Schedule]:
     """The sub-token map and the noise schedule of a run."""
     training = run.training
     return (
-        Subtokenizer(run.data.vocab_size, run.num_subtokens),
+        Subtokenizer(run.vocab_size, run.num_subtokens),
         schedules.by_name(training.schedule, training.exponent),
     )
 
@@ -84,10 +87,33 @@ def network_of(run: Run) -> nn.Module:
         run.network,
         base=subtokenizer.base,
         num_subtokens=run.num_subtokens,
-        vocab_size=run.data.vocab_size,
-        length=run.data.length,
+        vocab_size=run.vocab_size,
+        length=run.length,
+        channels=channels_of(run),
         causal=run.model == "autoregressive",
     )
+
+
+def image_data(run: Run) -> ImageData:
+    """The section of a run's images. Raises TypeError for a run on other data."""
+    if not isinstance(run.data, ImageData):
+        raise TypeError(f"{run.name} is not on images")
+    return run.data
+
+
+def channels_of(run: Run) -> int:
+    """Tokens at one place of an image: its channels, or super-tokens; 1 for other data."""
+    if run.super_tokens:
+        return SUPER_TOKENS
+    return run.data.channels if isinstance(run.data, ImageData) else 1
+
+
+def tokens_of(run: Run, stored: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+    """The tokens (N, run.length) that the network sees of stored tokens (N, run.data.length)."""
+    if not run.super_tokens:
+        return stored
+    x = to_super_tokens(torch.from_numpy(np.asarray(stored, dtype=np.int64)))
+    return x.numpy().astype(arrays.token_dtype(run.vocab_size))
 
 
 def trained_network(place: Place, run: Run, device: torch.device) -> nn.Module:
@@ -121,6 +147,8 @@ def describe(run: Run, network: nn.Module, train_tokens: int) -> dict[str, Any]:
         "num_subtokens": run.num_subtokens,
         "base": mathematics(run)[0].base,
         "carry_over": run.carry_over,
+        "super_tokens": run.super_tokens,
+        "components": run.network.components if isinstance(run.network, UNetNetwork) else 1,
         "objective": loss_name(run),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "train_tokens": train_tokens,
@@ -130,5 +158,10 @@ def describe(run: Run, network: nn.Module, train_tokens: int) -> dict[str, Any]:
 def tags(run: Run, place: Place, meta: Mapping[str, Any]) -> dict[str, str]:
     """What a run is found by in MLflow."""
     values = {"task": run.task, "variant": run.variant, "model": run.model, "num_subtokens": run.num_subtokens}
-    values |= {"carry_over": run.carry_over, "seed": run.seed, "scale": place.config.scale}
+    values |= {
+        "carry_over": run.carry_over,
+        "super_tokens": run.super_tokens,
+        "seed": run.seed,
+        "scale": place.config.scale,
+    }
     return {key: str(value) for key, value in (values | {"data_sha256": meta["sha256"]}).items()}

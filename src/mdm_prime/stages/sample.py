@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def sample(place: Place, name: str) -> None:
     """Draws the samples that params ask for: samples.npy and samples.json."""
     run, device = place.config.run(name), place.device()
-    settings = place.config.task(run.task).sampling
+    settings = place.config.token_task(run.task).sampling
     network = trained_network(place, run, device)
     tokenizer = _tokenizer(place, run)
     prefix = torch.tensor(encode(tokenizer, settings.prefix) if tokenizer else [], dtype=torch.long, device=device)
@@ -47,7 +47,7 @@ def sample(place: Place, name: str) -> None:
         array, description = layout.sample_files(place.root, name)
         with files.replacing(array) as temporary:
             np.save(temporary, x.numpy().astype(place.tokens(run.task, "validation").dtype))
-        summary = _summary("nfe", nfe) | _summary("idle_steps", idle)
+        counted = summary("nfe", nfe) | summary("idle_steps", idle)
         texts = decode(tokenizer, x.numpy()) if tokenizer else None
         head: dict[str, Any] = {
             "task": run.task,
@@ -60,9 +60,9 @@ def sample(place: Place, name: str) -> None:
         chosen = settings.model_dump(exclude={"batch_size", "seed"})
         files.write_json(
             description,
-            head | chosen | {"length": run.data.length, "prefix_tokens": len(prefix)} | summary | {"texts": texts},
+            head | chosen | {"length": run.data.length, "prefix_tokens": len(prefix)} | counted | {"texts": texts},
         )
-        tracked.metric(0, {key: value for key, value in summary.items() if value is not None})
+        tracked.metric(0, {key: value for key, value in counted.items() if value is not None})
         tracked.artifact(description)
 
 
@@ -118,7 +118,7 @@ def _tokenizer(place: Place, run: Run) -> Tokenizer | None:
     return load_tokenizer(layout.data_dir(place.root, run.task) / "tokenizer.json")
 
 
-def _summary(name: str, values: Tensor | None) -> dict[str, float | None]:
+def summary(name: str, values: Tensor | None) -> dict[str, float | None]:
     """Mean and standard error over samples; null where there is nothing to count."""
     if values is None:
         return {f"{name}_mean": None, f"{name}_stderr": None}

@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from mdm_prime import files, layout, tracking
 from mdm_prime.config import Run
+from mdm_prime.data.augmentation import augment
+from mdm_prime.data.super_tokens import to_super_tokens
 from mdm_prime.progress import progress
+from mdm_prime.sections import ImageData
 from mdm_prime.stages.place import Place, describe, identity, loss_name, mathematics, network_of, tags
 from mdm_prime.training import checkpoint, loop, losses
 
@@ -59,6 +64,7 @@ def train(place: Place, name: str) -> None:
             digest=digest,
             state_file=state,
             device=device,
+            prepare=preparation_of(run),
             report=report,
             stop=stop,
         )
@@ -76,6 +82,17 @@ def train(place: Place, name: str) -> None:
         tracked.link("weights", weights)
         tracked.artifact(output / "run.json")
     state.unlink()
+
+
+def preparation_of(run: Run) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """What becomes of a training batch (B, L) int64 before the network sees it."""
+
+    def prepare(x: Tensor, generator: torch.Generator) -> Tensor:
+        if isinstance(run.data, ImageData):
+            x = augment(x, run.data, generator)
+        return to_super_tokens(x) if run.super_tokens else x
+
+    return prepare
 
 
 def loss_of(run: Run) -> losses.Loss:

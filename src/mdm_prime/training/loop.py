@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
@@ -44,6 +45,7 @@ def train(
     digest: str,
     state_file: Path,
     device: torch.device,
+    prepare: Callable[[Tensor, torch.Generator], Tensor] = lambda x, generator: x,
     report: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[dict[str, Tensor], list[Progress]]:
@@ -58,6 +60,7 @@ def train(
         digest: identifies the run; a state file of another digest is not used.
         state_file: written every checkpoint_every steps; if it is there, training goes on from it.
         device: where to compute.
+        prepare: what becomes of a batch (B, L) int64 before it is used: augmentation, other tokens.
         report: called every log_every steps.
         stop: asked after every step; when true, the state is saved and TrainingInterruptedError raised.
 
@@ -85,12 +88,13 @@ def train(
 
     compiled = torch.compile(network) if settings.compile else network
     network.train()
-    size = settings.batch_size * tokens.shape[1]
     for step in range(first, settings.steps + 1):
         generator = seed_step(seed, step, device)
         x = torch.from_numpy(tokens[batch_rows(step, settings.batch_size, len(tokens), seed)].astype(np.int64)).to(
             device
         )
+        x = prepare(x, generator)
+        size = x.numel()
         t = stratified_times(settings.batch_size, settings.t_min, generator)
         optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
         for part in range(0, settings.batch_size, settings.micro_batch_size or settings.batch_size):
@@ -99,7 +103,7 @@ def train(
                 mean = loss(compiled, x[rows], t[rows], generator).sum() / size
             mean.backward()
             sums[0] += mean.detach()
-        sums[1] += nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
+        sums[1] += nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip or math.inf)
         optimizer.step()
         optimizer.zero_grad()
         ema.update(average, network, settings.ema_decay, step)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mdm_prime.reporting.claims import bounds, idle, text, untested
+from mdm_prime.reporting.claims import bounds, idle, images, text, untested
 from mdm_prime.reporting.claims.claim import Claim, Tables
 
 CLAIMS: tuple[Callable[[Tables], Claim], ...] = (
@@ -29,8 +29,12 @@ CLAIMS: tuple[Callable[[Tables], Claim], ...] = (
     text.beats_arm,
     text.openwebtext_values,
     untested.zero_shot,
-    untested.cifar10,
-    untested.imagenet32,
+    images.cifar10_beats_mdm,
+    images.cifar10_beats_mixture,
+    images.imagenet32_beats_mdm,
+    images.imagenet32_beats_mixture,
+    images.two_subtokens_best,
+    images.more_evaluations_help,
 )
 
 

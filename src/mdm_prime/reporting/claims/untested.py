@@ -1,4 +1,4 @@
-"""Claims that need data which no table of ours holds yet: zero-shot text and images."""
+"""Claims that need data which no table of ours holds yet: zero-shot text."""
 
 from __future__ import annotations
 
@@ -19,28 +19,6 @@ def zero_shot(_tables: Tables) -> Claim:
         f"{prime['LAMBADA']:.2f} against {arm['LAMBADA']:.2f}",
         corrected_value="not a bound",
         our_value="none: needs the collections",
-        verdict=NOT_TESTABLE,
-        evidence="",
-    )
-
-
-def cifar10(_tables: Tables) -> Claim:
-    return _fid("CIFAR-10", "Table 3")
-
-
-def imagenet32(_tables: Tables) -> Claim:
-    return _fid("ImageNet-32", "Table 4")
-
-
-def _fid(dataset: str, where: str) -> Claim:
-    paper = {row["model"]: row for row in published.read("image_fid") if row["dataset"] == dataset}
-    prime, mdm = paper["MDM-Prime"], paper["MDM"]
-    return Claim(
-        claim=f"MDM-Prime (l=2) has a lower FID than MDM on {dataset} with {prime['nfe']} network evaluations",
-        where=where,
-        published_value=f"{prime['fid']:.2f} against {mdm['fid']:.2f}",
-        corrected_value="",
-        our_value="none: no images of this set are embedded",
         verdict=NOT_TESTABLE,
         evidence="",
     )

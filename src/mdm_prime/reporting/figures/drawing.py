@@ -36,7 +36,8 @@ _LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (
 
 PUBLISHED_LOSS = r"published loss (no bound for $\ell > 1$)"
 VALID_BOUND = "valid bound"
-OBJECTIVES = {"joint_loss": PUBLISHED_LOSS, "nelbo": VALID_BOUND}
+CROSS_ENTROPY = "unweighted cross-entropy (no bound)"
+OBJECTIVES = {"joint_loss": PUBLISHED_LOSS, "nelbo": VALID_BOUND, "cross_entropy": CROSS_ENTROPY}
 
 
 def look_of(num_subtokens: int) -> dict[str, Any]:

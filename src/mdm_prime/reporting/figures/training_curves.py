@@ -14,29 +14,38 @@ from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from mdm_prime import layout
-from mdm_prime.config import TASKS, Config, Run
+from mdm_prime.config import Config, Run
 from mdm_prime.files import read_json
-from mdm_prime.reporting.figures.drawing import BLACK, GRAY, OBJECTIVES, PAGE, look_of
-from mdm_prime.reporting.records import read_csv
+from mdm_prime.reporting.figures.drawing import BLACK, GRAY, OBJECTIVES, PAGE
+from mdm_prime.reporting.figures.images import look_of_model
+from mdm_prime.reporting.images import names_of, order
+from mdm_prime.reporting.records import Row, read_csv
 
 TITLES = {"known_entropy": "Markov source", "text": "Text", "toy": "2-D toy"}
 ARM: dict[str, Any] = {"color": GRAY, "linestyle": "-", "linewidth": 2.2}
 PLAIN_WIDTH = 0.6
+COLUMNS = 3
 
 
 def draw(config: Config, results: Path) -> Figure:
+    """A panel for each task, three in a line."""
     root = layout.scale_root(results, config.scale)
-    figure = Figure(figsize=(PAGE, 3.0))
-    panels = figure.subplots(1, len(TASKS))
-    for axes, task in zip(panels, TASKS, strict=True):
-        _panel(axes, root, task, list(config.runs(task)))
-    panels[0].set_ylabel("training loss (nats per token)")
-    runs = [run for task in TASKS for run in config.runs(task)]
+    lines = -(-len(config.tasks) // COLUMNS)
+    figure = Figure(figsize=(PAGE, 0.7 + 2.3 * lines))
+    panels = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
+    for axes, task in zip(panels, config.tasks, strict=False):
+        title = config.images[task].data.dataset if task in config.images else TITLES[task]
+        _panel(axes, root, task, title, list(config.runs(task)))
+    for axes in panels[len(config.tasks) :]:
+        axes.set_axis_off()
+    for axes in panels[::COLUMNS]:
+        axes.set_ylabel("training loss (nats per token)")
+    runs = [run for task in config.tasks for run in config.runs(task)]
     figure.legend(handles=_legend(runs), loc="outside lower center", ncols=5)
     return figure
 
 
-def _panel(axes: Axes, root: Path, task: str, runs: list[Run]) -> None:
+def _panel(axes: Axes, root: Path, task: str, title: str, runs: list[Run]) -> None:
     shown: list[float] = []
     for _, same in groupby(runs, key=lambda run: run.variant):
         seeds = list(same)
@@ -47,7 +56,7 @@ def _panel(axes: Axes, root: Path, task: str, runs: list[Run]) -> None:
             for curve in curves:
                 axes.plot(*curve.T, color=look["color"], linewidth=0.5, alpha=0.3)
         axes.plot(*np.mean([curve[:length] for curve in curves], axis=0).T, **look)
-        if seeds[0].carry_over:
+        if not _counts_visible(seeds[0]):
             shown += [float(value) for curve in curves for value in (curve[:, 1].min(), curve[:, 1].max())]
     entropy = read_json(layout.data_dir(root, task) / "meta.json")["entropy_per_token"]
     if entropy is not None:
@@ -68,7 +77,7 @@ def _panel(axes: Axes, root: Path, task: str, runs: list[Run]) -> None:
         axes.set_xscale("log")
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("training tokens")
-    axes.set_title(TITLES[task])
+    axes.set_title(title)
 
 
 def _curve(root: Path, run: Run) -> NDArray[np.float64]:
@@ -77,10 +86,15 @@ def _curve(root: Path, run: Run) -> NDArray[np.float64]:
     return np.array([(row["train_tokens"], row["loss"]) for row in rows], dtype=np.float64).reshape(-1, 2)
 
 
+def _counts_visible(run: Run) -> bool:
+    """Whether a run's loss counts visible tokens at the weight of the masked ones, which may make it very large."""
+    return not run.carry_over and run.training.objective == "joint_loss"
+
+
 def _look(run: Run) -> dict[str, Any]:
     if run.model == "autoregressive":
         return ARM
-    look = {key: value for key, value in look_of(run.num_subtokens).items() if key != "marker"}
+    look = {key: look_of_model(names_of(run))[key] for key in ("color", "linestyle")}
     if run.training.objective == "nelbo":
         look |= {"marker": ".", "markevery": 0.1, "markersize": 4}
     return look if run.carry_over else {**look, "linewidth": PLAIN_WIDTH}
@@ -89,15 +103,25 @@ def _look(run: Run) -> dict[str, Any]:
 def _legend(runs: list[Run]) -> list[Line2D]:
     """One entry for each l, and one for each other distinction that occurs."""
     masked = [run for run in runs if run.model == "masked"]
-    handles = []
-    for number in sorted({run.num_subtokens for run in masked}):
-        look = look_of(number)
-        name = rf"$\ell$ = {number}" + (" (MDM)" if number == 1 else "")
-        handles.append(Line2D([], [], color=look["color"], linestyle=look["linestyle"], label=name))
+    handles: dict[str, Line2D] = {}
+    for run in sorted(masked, key=lambda run: order(names_of(run))):
+        name = _name(names_of(run))
+        look = {key: _look(run)[key] for key in ("color", "linestyle")}
+        handles.setdefault(name, Line2D([], [], **look, label=name))
+    others = []
     if len(masked) < len(runs):
-        handles.append(Line2D([], [], **ARM, label="ARM (exact likelihood)"))
+        others.append(Line2D([], [], **ARM, label="ARM (exact likelihood)"))
     if not all(run.carry_over for run in masked):
-        handles.append(Line2D([], [], color=BLACK, linewidth=PLAIN_WIDTH, label="thin: no carry-over (may lie above)"))
-    if len({run.training.objective for run in masked}) > 1:
-        handles.append(Line2D([], [], color=BLACK, marker=".", label="dotted: trained on the valid bound"))
-    return handles
+        higher = " (may lie above)" if any(map(_counts_visible, masked)) else ""
+        others.append(Line2D([], [], color=BLACK, linewidth=PLAIN_WIDTH, label=f"thin: no carry-over{higher}"))
+    objectives = {run.training.objective for run in masked}
+    if "nelbo" in objectives and len(objectives) > 1:
+        others.append(Line2D([], [], color=BLACK, marker=".", label="dotted: trained on the valid bound"))
+    return [*handles.values(), *others]
+
+
+def _name(names: Row) -> str:
+    """A model in the legend, whatever its carry-over."""
+    if names["model"] == "MDM-Mixture":
+        return str(names["model"])
+    return rf"$\ell$ = {names['num_subtokens']}" + (" (MDM)" if names["model"] == "MDM" else "")

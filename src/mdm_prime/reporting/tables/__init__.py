@@ -7,13 +7,25 @@ from pathlib import Path
 
 from mdm_prime.config import Config
 from mdm_prime.reporting import writing
-from mdm_prime.reporting.tables import bound_validity, claims, idle_steps, text_perplexity, toy_likelihood
+from mdm_prime.reporting.tables import (
+    bound_validity,
+    claims,
+    idle_steps,
+    image_likelihood,
+    image_published,
+    image_quality,
+    text_perplexity,
+    toy_likelihood,
+)
 from mdm_prime.reporting.tables.table import Table
 
 BUILDERS: dict[str, Callable[[Config, Path], Table]] = {
     "bound_validity": bound_validity.build,
     "claims": claims.build,
     "idle_steps": idle_steps.build,
+    "image_likelihood": image_likelihood.build,
+    "image_published": image_published.build,
+    "image_quality": image_quality.build,
     "text_perplexity": text_perplexity.build,
     "toy_likelihood": toy_likelihood.build,
 }

@@ -1,0 +1,95 @@
+"""Square crops of photographs, different parts of each for training and for testing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm_prime.errors import UserError
+from mdm_prime.sections import PhotosData
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SHORTER_SIDE = 8  # of a photograph, in crops: large enough for many different ones, small enough for each to show much
+EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")  # modes; alpha is dropped
+
+
+def crops(photographs: list[Path], data: PhotosData, key: str, part: Literal["train", "test"]) -> NDArray[np.uint8]:
+    """Different crops of every photograph, drawn evenly: crop i is of photograph i modulo their number.
+
+    A photograph is cut in two, then reduced (never enlarged) to a shorter side of SHORTER_SIDE crops. So no pixel of it
+    is in crops of both parts.
+
+    Args:
+        photographs: files; with `data.folder` null, names of scikit-learn's.
+        data: size, numbers of crops and seed.
+        key: stands before the keys of `data` in messages.
+        part: train, the left three quarters, or test, the right quarter.
+
+    Returns:
+        (N, L) uint8, channels first.
+
+    Raises UserError for a photograph that cannot be read, is too small or has fewer different crops than are wanted.
+    """
+    from PIL import Image
+
+    count = data.train_images if part == "train" else data.test_images
+    pixels = np.empty((count, data.length), np.uint8)
+    of_train, of_test = np.random.SeedSequence(data.seed).spawn(2)  # places independent of each other
+    streams = (of_train if part == "train" else of_test).spawn(len(photographs))
+    for i, (path, stream) in enumerate(zip(photographs, streams, strict=True)):
+        picture = _photograph(path, data, key)
+        if picture.width < 4 * data.size or picture.height < data.size:
+            raise UserError(
+                f"{key}: {path.name} is {picture.width}x{picture.height} pixels; allowed: a width of {4 * data.size} "
+                f"and a height of {data.size} or more, for training and test crops of size {data.size}"
+            )
+        cut = picture.width * 3 // 4
+        left, right = (0, cut) if part == "train" else (cut, picture.width)
+        scale = min(1.0, SHORTER_SIDE * data.size / min(picture.size))
+        width, height = round((right - left) * scale), round(picture.height * scale)
+        region = picture.crop((left, 0, right, picture.height)).resize((width, height), Image.Resampling.LANCZOS)
+        values = np.asarray(region)
+        across = width - data.size + 1
+        places = across * (height - data.size + 1)
+        into = pixels[i :: len(photographs)]
+        if len(into) > places:
+            raise UserError(
+                f"{key}.{part}_images is {count}, {len(into)} of them from {path.name}, which has {places} different "
+                "crops; give a smaller number or more photographs"
+            )
+        chosen = np.random.default_rng(stream).choice(places, len(into), replace=False)
+        for row, y, x in zip(into, *divmod(chosen, across), strict=True):
+            row[:] = channels_first(values[y : y + data.size, x : x + data.size])
+    return pixels
+
+
+def rgb(image: Image) -> Image:
+    """Raises ValueError for an image of more than 8 bits a channel, which PIL would cut off at 255."""
+    if image.mode not in EIGHT_BITS:
+        raise ValueError(f"its mode is {image.mode}; allowed: {', '.join(EIGHT_BITS)}")
+    return image.convert("RGB")
+
+
+def channels_first(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, C) to (C * H * W,)."""
+    return pixels.transpose(2, 0, 1).reshape(-1)
+
+
+def _photograph(path: Path, data: PhotosData, key: str) -> Image:
+    from PIL import Image, ImageOps
+
+    if data.folder is None:
+        from sklearn.datasets import load_sample_image
+
+        return Image.fromarray(load_sample_image(path.name))
+    try:
+        with Image.open(path) as opened:
+            return rgb(ImageOps.exif_transpose(opened))
+    except Exception as error:  # the decoders of damaged files raise errors of many kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{key}.folder: {path} cannot be read ({reason}); give JPEG or PNG files only") from None

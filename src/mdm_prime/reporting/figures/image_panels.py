@@ -1,0 +1,95 @@
+"""A panel for each set of images, of distances on a logarithmic axis, with the baselines as dashed lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import stdev
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from mdm_prime.reporting.figures.drawing import BLACK, PAGE, empty
+from mdm_prime.reporting.figures.images import no_image_task
+from mdm_prime.reporting.images import FID, REAL
+from mdm_prime.reporting.records import Row
+
+COLUMNS = 3
+
+
+Entry = tuple[Any, Line2D]  # of the legend: what it is sorted by, and the handle with its label
+
+
+def panels(table: list[Row], draw_panel: Callable[[Axes, list[Row]], list[Entry]]) -> Figure:
+    """`draw_panel` draws the runs' rows of one distance on one data set and returns the legend's entries."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in table:
+        groups.setdefault((row["dataset"], row["distance_name"]), []).append(row)
+    if not groups:
+        return no_image_task()
+    columns = min(COLUMNS, len(groups))
+    lines = -(-len(groups) // columns)
+    figure = Figure(figsize=(PAGE, 0.5 + 2.6 * lines))
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    entries: dict[str, Entry] = {}
+    for panel, ((dataset, distance_name), rows) in zip(axes, groups.items(), strict=False):
+        runs = of_runs(rows)
+        panel.set_title(dataset)
+        panel.set_ylabel(distance_label(distance_name))
+        if not runs:
+            empty(panel, "no run")
+            continue
+        entries |= {str(entry[1].get_label()): entry for entry in draw_panel(panel, runs)}
+        panel.set_yscale("log")
+        for row in rows:
+            if row["nfe"] is None and row["distance"] > 0:
+                _baseline(panel, row)
+        _ticks(panel)
+    for panel in axes[len(groups) :]:
+        panel.set_axis_off()
+    handles = [handle for _, handle in sorted(entries.values(), key=lambda entry: entry[0])]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    return figure
+
+
+def of_runs(rows: list[Row]) -> list[Row]:
+    """Without the baselines, which need no network."""
+    return [row for row in rows if row["nfe"] is not None]
+
+
+def by_sampler(rows: list[Row]) -> list[list[Row]]:
+    """The seeds of each variant's samplers, in the order of the table."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["variant"], row["sampler"], row["draws"]), []).append(row)
+    return list(groups.values())
+
+
+def spread_of(seeds: list[Row]) -> float:
+    """Standard deviation of the distance over seeds; 0, which draws no bar, for one."""
+    return stdev(row["distance"] for row in seeds) if len(seeds) > 1 else 0.0
+
+
+def distance_label(name: str) -> str:
+    """The distance's own name: FID on Inception features only."""
+    return "FID" if name == FID else f"{name}\n(Fréchet distance, own classifier)"
+
+
+def _baseline(axes: Axes, row: Row) -> None:
+    """Named where models are not: real images lie low, as models do at the right; independent pixels lie high."""
+    axes.axhline(row["distance"], color=BLACK, linestyle=(0, (4, 3)), linewidth=0.8, zorder=1)
+    x, align = (0.01, "left") if row["model"] == REAL else (1, "right")
+    axes.annotate(
+        str(row["model"]), (x, row["distance"]), xycoords=("axes fraction", "data"), xytext=(0, 1.5),
+        textcoords="offset points", ha=align, va="bottom", fontsize=6.5, zorder=1.5,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
+    )  # fmt: skip
+
+
+def _ticks(axes: Axes) -> None:
+    """Plain numbers at 1, 2 and 5 times a power of ten."""
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,66 @@
+"""Distance of drawn images from the training images against network evaluations, for each model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mdm_prime.config import Config
+from mdm_prime.reporting.figures.drawing import BLACK
+from mdm_prime.reporting.figures.image_panels import Entry, by_sampler, panels, spread_of
+from mdm_prime.reporting.figures.images import look_of_model
+from mdm_prime.reporting.images import MODELS, display_name, order
+from mdm_prime.reporting.records import Row, read_table
+
+THIN: dict[str, Any] = {"linewidth": 0.5, "markersize": 3}  # all but the paper's sampler
+
+
+def draw(_config: Config, results: Path) -> Figure:
+    return panels(read_table(results, "image_quality"), _panel)
+
+
+def _panel(axes: Axes, rows: list[Row]) -> list[Entry]:
+    """A line for each variant and kind of sampler, means over seeds; the entries of the legend."""
+    entries: list[Entry] = []
+    lines: dict[tuple[Any, ...], list[list[Row]]] = {}
+    for seeds in by_sampler(rows):
+        first = seeds[0]
+        lines.setdefault((first["variant"], _kind(first), first["draws"]), []).append(seeds)
+    for (variant, kind, draws), points in lines.items():
+        first = points[0][0]
+        look, label = look_of_model(first), _name(rows, variant)
+        if (variant, kind, "joint" if draws == "marginals" else "marginals") in lines:
+            label += f", {draws}"
+            look |= {"linewidth": 0.5} if draws == "marginals" else {}
+        entries.append(((*order(first), label), Line2D([], [], **look, label=label)))
+        if kind != "euler":
+            look |= THIN
+            small = f"small: {kind.replace('_', ' ')}"
+            entries.append(((len(MODELS), small), Line2D([], [], color=BLACK, marker="o", **THIN, label=small)))
+        points.sort(key=lambda seeds: fmean(row["nfe"] for row in seeds))
+        axes.errorbar(
+            [fmean(row["nfe"] for row in seeds) for seeds in points],
+            [fmean(row["distance"] for row in seeds) for seeds in points],
+            yerr=[spread_of(seeds) for seeds in points],
+            **look,
+        )
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel("network evaluations per image")
+    return entries
+
+
+def _kind(row: Row) -> str:
+    return str(row["sampler"]).split("-")[0]
+
+
+def _name(rows: list[Row], variant: str) -> str:
+    """Display name, with the variant's where another variant has the same."""
+    shown = {row["variant"]: display_name(row) for row in rows}
+    name = shown[variant]
+    return name if list(shown.values()).count(name) == 1 else f"{name} ({variant})"

@@ -1,0 +1,190 @@
+"""The stage `features`: what images are compared by, and what real and structureless images score by it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mdm_prime import files, layout, tracking
+from mdm_prime.config import ImageTask
+from mdm_prime.errors import UserError
+from mdm_prime.evaluation.fidelity import (
+    ClassifierFeatures,
+    Extractor,
+    InceptionFeatures,
+    compare,
+    distance_name,
+    features_name,
+    to_bytes,
+)
+from mdm_prime.evaluation.independent_pixels import independent_pixels
+from mdm_prime.evaluation.nearest import memorised, nearest_distances
+from mdm_prime.models.classifier import ImageClassifier
+from mdm_prime.progress import progress
+from mdm_prime.sections import ImageData
+from mdm_prime.stages.place import Place
+from mdm_prime.training import checkpoint
+from mdm_prime.training.classifier import accuracy, train_classifier
+
+Score = Callable[[NDArray[np.unsignedinteger]], dict[str, float]]
+
+
+def features(place: Place, task: str) -> None:
+    """Writes baselines.json and, where Inception's weights are not given, the classifier that it is measured with."""
+    settings, device = place.config.image_task(task), place.device()
+    meta, train, test = place.meta(task), place.tokens(task, "train"), place.tokens(task, "validation")
+    head = {
+        "task": task,
+        "dataset": settings.data.dataset,
+        "features": features_name(task, settings.fidelity),
+        "distance_name": distance_name(task, settings.fidelity),
+    }
+    with tracking.stage(
+        place.results,
+        stage="features",
+        name=task,
+        params={"classifier": settings.classifier.model_dump(), "fidelity": settings.fidelity.model_dump()},
+        tags={"task": task, "scale": place.config.scale, "data_sha256": meta["sha256"]},
+    ) as tracked:
+        extractor: Extractor
+        if settings.fidelity.inception_weights is not None:
+            extractor = InceptionFeatures(settings.fidelity.inception_weights).to(device)
+            right = None
+        else:
+            network = trained_classifier(place, task, device, tracked)
+            extractor = ClassifierFeatures(network)
+            labels = _labels(place, task, "validation", len(test), meta)
+            right = accuracy(network, as_images(test, settings.data), labels, settings.fidelity.batch_size, device)
+            tracked.metric(settings.classifier.steps + 1, {"classifier_accuracy": right})
+        reference, others = (train, test) if settings.fidelity.reference == "train" else (test, train)
+        rng = np.random.default_rng(settings.fidelity.seed)
+        chosen = np.sort(rng.permutation(len(others))[: len(reference)])  # no more than they are compared with
+        name = "real test images" if settings.fidelity.reference == "train" else "real training images"
+        baselines = {
+            name: others[chosen],
+            "independent pixels": independent_pixels(train, len(chosen), settings.fidelity.seed),
+        }
+        rows = []
+        with scoring(place, task, extractor) as score, progress(f"score {task}", len(baselines)) as update:
+            for name, images in baselines.items():
+                rows.append({"baseline": name} | score(images))
+                update(len(rows), name)
+        output = layout.baselines_file(place.root, task)
+        files.write_json(output, head | {"classifier_accuracy": right, "rows": rows})
+        tracked.artifact(output)
+
+
+def trained_classifier(place: Place, task: str, device: torch.device, tracked: tracking.StageRun) -> ImageClassifier:
+    """Trains a task's classifier on its training images and writes it."""
+    settings, meta, train = place.config.image_task(task), place.meta(task), place.tokens(task, "train")
+    if (classes := meta["corpus"]["classes"]) < 2:
+        raise UserError(
+            f"images.{task}.data: has {classes} class, so there is nothing to classify; give "
+            f"images.{task}.fidelity.inception_weights"
+        )
+    torch.manual_seed(settings.classifier.seed)
+    network = _classifier(settings, meta).to(device)
+    torch.set_deterministic_debug_mode("warn")
+    with progress(f"train {task} classifier", settings.classifier.steps) as update:
+
+        def report(step: int, loss: float) -> None:
+            update(step, f"loss {loss:.4f}")
+            tracked.metric(step, {"classifier_loss": loss})
+
+        images, labels = as_images(train, settings.data), _labels(place, task, "train", len(train), meta)
+        train_classifier(network, images, labels, settings.classifier, device, report)
+    output = layout.classifier_file(place.root, task)
+    checkpoint.save(output, network.state_dict(), {"digest": _identity(settings, meta)})
+    tracked.link("classifier", output)
+    return network
+
+
+def load_extractor(place: Place, task: str, device: torch.device) -> Extractor:
+    """What the images of a task are compared by, on `device`.
+
+    Raises UserError when its file is missing, is something else, or belongs to other parameters or data.
+    """
+    settings, meta = place.config.image_task(task), place.meta(task)
+    if settings.fidelity.inception_weights is not None:
+        return InceptionFeatures(settings.fidelity.inception_weights).to(device)
+    path = layout.classifier_file(place.root, task)
+    weights, metadata = checkpoint.load(path, device)
+    if metadata.get("digest") != _identity(settings, meta):
+        raise UserError(f"{path}: trained with other parameters or data; make it again: mdm-prime features {task}")
+    network = _classifier(settings, meta).to(device)
+    network.load_state_dict(weights)
+    return ClassifierFeatures(network.eval())
+
+
+@contextmanager
+def scoring(place: Place, task: str, extractor: Extractor) -> Iterator[Score]:
+    """Yields what scores pixels (N, L) against the reference images: columns `distance` to `num_samples` of a row.
+
+    The features of the reference are computed once. What is memorised is looked for in the training images.
+    """
+    settings, train = place.config.image_task(task), place.tokens(task, "train")
+    reference = place.tokens(task, settings.fidelity.reference)
+    data, device = settings.data, next(extractor.parameters()).device
+    with tempfile.TemporaryDirectory() as folder:
+
+        def score(pixels: NDArray[np.unsignedinteger]) -> dict[str, float]:
+            found = compare(
+                as_images(pixels, data), as_images(reference, data), extractor, settings.fidelity, cache=Path(folder)
+            )
+            distances = nearest_distances(pixels, train, data.vocab_size, device)
+            return found._asdict() | {
+                "memorised": memorised(distances),
+                "nearest": float(distances.mean()),
+                "num_samples": len(pixels),
+            }
+
+        yield score
+
+
+def as_images(pixels: NDArray[np.unsignedinteger], data: ImageData) -> NDArray[np.uint8]:
+    """Pixels (N, L) in 0..V-1 as images (N, C, H, W) in 0..255; what is memory-mapped stays so if V = 256."""
+    return to_bytes(pixels, data.vocab_size).reshape(-1, data.channels, data.size, data.size)
+
+
+def _classifier(settings: ImageTask, meta: Mapping[str, Any]) -> ImageClassifier:
+    data, classifier = settings.data, settings.classifier
+    try:
+        return ImageClassifier(
+            channels=data.channels,
+            size=data.size,
+            num_classes=meta["corpus"]["classes"],
+            width=classifier.width,
+            num_features=classifier.num_features,
+        )
+    except ValueError as error:
+        raise UserError(f"images.{meta['task']}.data: {error}; give fidelity.inception_weights") from None
+
+
+def _identity(settings: ImageTask, meta: Mapping[str, Any]) -> str:
+    """What a classifier belongs to: its parameters and its data."""
+    text = json.dumps(settings.classifier.model_dump(mode="json"), sort_keys=True)
+    return f"{hashlib.sha256(text.encode()).hexdigest()} {meta['sha256']}"
+
+
+def _labels(place: Place, task: str, split: str, count: int, meta: Mapping[str, Any]) -> NDArray[np.int64]:
+    """(count,) classes from 0. Raises UserError when they are missing or do not fit the images."""
+    path, again = layout.data_dir(place.root, task) / f"{split}_labels.npy", f"make it with: mdm-prime data {task}"
+    try:
+        labels: NDArray[np.int64] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); {again}") from None
+    if labels.shape != (count,):
+        raise UserError(f"{path}: has shape {labels.shape}, wanted ({count},); {again}")
+    classes = meta["corpus"]["classes"]
+    if labels.min() < 0 or labels.max() >= classes:
+        raise UserError(f"{path}: holds {labels.min()}..{labels.max()}, wanted 0..{classes - 1}; {again}")
+    return labels

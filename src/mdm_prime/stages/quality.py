@@ -1,0 +1,77 @@
+"""The stage `quality`: a run's images, sampler by sampler, against real ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm_prime import files, layout, tracking
+from mdm_prime.config import Run
+from mdm_prime.errors import UserError
+from mdm_prime.evaluation.fidelity import distance_name, features_name
+from mdm_prime.progress import progress
+from mdm_prime.stages.features import load_extractor, scoring
+from mdm_prime.stages.place import Place, tags
+
+HEAD = (  # what is copied from samples.json
+    "seed",
+    "model",
+    "num_subtokens",
+    "carry_over",
+    "super_tokens",
+    "components",
+    "objective",
+)
+
+
+def quality(place: Place, name: str) -> None:
+    """Scores the samples of a run: quality.json."""
+    run, device = place.config.run(name), place.device()
+    settings = place.config.image_task(run.task)
+    meta = place.meta(run.task)
+    described = files.read_json(layout.sample_files(place.root, name)[1])
+    samplers = described["samplers"]
+    samples = _samples(place, run, len(samplers))
+    extractor = load_extractor(place, run.task, device)
+    distance = distance_name(run.task, settings.fidelity)
+    rows = []
+    with (
+        tracking.stage(
+            place.results,
+            stage="quality",
+            name=name,
+            params=settings.fidelity.model_dump(),
+            tags=tags(run, place, meta),
+        ) as tracked,
+        scoring(place, run.task, extractor) as score,
+        progress(f"quality {name}", len(samplers)) as update,
+    ):
+        for number, (sampler, pixels) in enumerate(zip(samplers, samples, strict=True)):
+            scores = score(pixels)
+            drawn = {"sampler": sampler["name"], **{key: sampler[key] for key in ("kind", "num_steps", "draws")}}
+            rows.append(drawn | {"nfe": sampler["nfe_mean"]} | scores)
+            group = f"{sampler['name']}-{sampler['draws']}"
+            values = {distance if key == "distance" else key: value for key, value in scores.items()}
+            tracked.metric(number, {f"{group}/{key}": value for key, value in values.items()})
+            update(len(rows), f"{sampler['name']}: {distance} {scores['distance']:.4g}")
+        output = layout.quality_file(place.root, name)
+        head = {"task": run.task, "dataset": settings.data.dataset, "variant": run.variant}
+        head |= {key: described[key] for key in HEAD}
+        head |= {"features": features_name(run.task, settings.fidelity), "distance_name": distance}
+        files.write_json(output, head | {"rows": rows})
+        tracked.artifact(output)
+
+
+def _samples(place: Place, run: Run, num_samplers: int) -> NDArray[np.unsignedinteger]:
+    """(S, N, L) memory-mapped pixels. Raises UserError when they are missing, of another shape or out of range."""
+    path, _ = layout.sample_files(place.root, run.name)
+    again = f"draw them again: mdm-prime sample {run.name}"
+    try:
+        samples: NDArray[np.unsignedinteger] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); {again}") from None
+    if samples.ndim != 3 or (samples.shape[0], samples.shape[2]) != (num_samplers, run.data.length):
+        raise UserError(f"{path}: has shape {samples.shape}, wanted ({num_samplers}, N, {run.data.length}); {again}")
+    if samples.dtype != np.uint8 or samples.max(initial=0) >= run.data.vocab_size:
+        raise UserError(f"{path}: should be uint8 values below {run.data.vocab_size}; {again}")
+    return samples
