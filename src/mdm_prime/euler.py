@@ -211,13 +211,12 @@ def euler_step(
         draw = {"joint": draw_jointly, "marginals": draw_marginally}[draws]
         positions = (logits, y[where], revealed[where], uniforms[2][where])
         drawn = []
-        for some, given, *rest in zip(
-            *(part.split(LOGITS_AT_ONCE // logits.shape[-1]) for part in positions), strict=True
-        ):
-            warm = some.double() / step.temperature
+        for part in torch.arange(len(logits), device=y.device).split(LOGITS_AT_ONCE // logits.shape[-1]):
+            some, given, reveals, numbers = (values[part] for values in positions)
+            some = some.double() / step.temperature
             if carry_over:
-                warm = warm.masked_fill(~consistent(given, subtokenizer.base, subtokenizer.vocab_size), -torch.inf)
-            drawn.append(draw(warm, given, *rest, subtokenizer))
+                some = some.masked_fill(~consistent(given, subtokenizer.base, subtokenizer.vocab_size), -torch.inf)
+            drawn.append(draw(some, given, reveals, numbers, subtokenizer))
         value[where] = torch.cat(drawn)
     forward = torch.where(revealed, value, y)
 

@@ -19,7 +19,7 @@ from mdm_prime.files import read_json
 from mdm_prime.reporting.records import Row, pick
 
 MODELS = ("MDM", "MDM-Mixture", "MDM-Prime")
-REAL, INDEPENDENT = "real test images", "independent pixels"  # baselines, in the column of models
+INDEPENDENT = "independent pixels"  # a baseline, in the column of models; the other one is real images
 FID = "fid"  # the distance's name on Inception features, and on no others
 
 METRICS = (

@@ -158,10 +158,6 @@ def describe(run: Run, network: nn.Module, train_tokens: int) -> dict[str, Any]:
 def tags(run: Run, place: Place, meta: Mapping[str, Any]) -> dict[str, str]:
     """What a run is found by in MLflow."""
     values = {"task": run.task, "variant": run.variant, "model": run.model, "num_subtokens": run.num_subtokens}
-    values |= {
-        "carry_over": run.carry_over,
-        "super_tokens": run.super_tokens,
-        "seed": run.seed,
-        "scale": place.config.scale,
-    }
+    values |= {"carry_over": run.carry_over, "super_tokens": run.super_tokens, "seed": run.seed}
+    values |= {"scale": place.config.scale}
     return {key: str(value) for key, value in (values | {"data_sha256": meta["sha256"]}).items()}

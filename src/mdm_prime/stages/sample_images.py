@@ -117,11 +117,8 @@ def complete(
     fixed = y != subtokenizer.mask_id
     if sampler.kind == "euler":
         curves = {key: getattr(sampler, key) for key in ("temperature", "corrector", "time_steps")}
-        chosen = {
-            key: partial(getattr(euler, key), **curve.model_dump())
-            for key, curve in curves.items()
-            if curve is not None
-        }
+        given = {key: curve.model_dump() for key, curve in curves.items() if curve is not None}
+        chosen = {key: partial(getattr(euler, key), **numbers) for key, numbers in given.items()}
         return euler.euler_sample(
             network,
             y,

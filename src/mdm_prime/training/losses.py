@@ -18,8 +18,8 @@ Loss = Callable[[Denoiser, Tensor, Tensor, torch.Generator], Tensor]
 def masked_loss(subtokenizer: Subtokenizer, schedule: Schedule, *, objective: str, carry_over: bool) -> Loss:
     """`joint_loss` (MDM-Prime, equation 7), `nelbo` or `cross_entropy`, at the times t that the step drew.
 
-    `cross_entropy`, which the paper trains its images with, is the joint loss without its weight and without carry-over:
-    every position counts alike, also those with nothing masked.
+    `cross_entropy`, which the paper trains its images with, is the joint loss without its weight and without
+    carry-over: every position counts alike, also those with nothing masked.
     """
     plain = objective == "cross_entropy"
     joint = objective != "nelbo"

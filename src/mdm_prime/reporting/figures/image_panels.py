@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from mdm_prime.reporting.figures.drawing import BLACK, PAGE, empty
 from mdm_prime.reporting.figures.images import no_image_task
-from mdm_prime.reporting.images import FID, REAL
+from mdm_prime.reporting.images import FID, INDEPENDENT
 from mdm_prime.reporting.records import Row
 
 COLUMNS = 3
@@ -80,7 +80,7 @@ def distance_label(name: str) -> str:
 def _baseline(axes: Axes, row: Row) -> None:
     """Named where models are not: real images lie low, as models do at the right; independent pixels lie high."""
     axes.axhline(row["distance"], color=BLACK, linestyle=(0, (4, 3)), linewidth=0.8, zorder=1)
-    x, align = (0.01, "left") if row["model"] == REAL else (1, "right")
+    x, align = (0.01, "left") if row["model"] != INDEPENDENT else (1, "right")
     axes.annotate(
         str(row["model"]), (x, row["distance"]), xycoords=("axes fraction", "data"), xytext=(0, 1.5),
         textcoords="offset points", ha=align, va="bottom", fontsize=6.5, zorder=1.5,

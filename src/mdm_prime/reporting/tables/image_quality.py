@@ -29,11 +29,11 @@ COLUMNS = (
     Column("seed", "training seed"),
     Column("distance_name", "which features the distance is on: fid (Inception) or fd_TASK (the task's own classifier)",
            heading="Features"),
-    Column("distance", "Frechet distance to the training images on the features that distance_name names; a FID only "
+    Column("distance", "Frechet distance to the reference images on the features that distance_name names; a FID only "
            "where that is fid. Lower is better", 3, heading="Distance"),
     Column("inception_score", "Inception score; where distance_name is not fid, the same formula on the task's own "
            "classifier, not comparable with any published score. Higher is better", 3, heading="IS"),
-    Column("kid", "kernel distance (squared MMD) to the training images on the same features", 5),
+    Column("kid", "kernel distance (squared MMD) to the reference images on the same features", 5),
     Column("precision", "share of drawn images inside the manifold of real ones, on the same features", 3,
            heading="Prec."),
     Column("recall", "share of real images inside the manifold of drawn ones, on the same features", 3,
@@ -41,7 +41,7 @@ COLUMNS = (
     Column("memorised", "share of images whose nearest training image is closer than 1 % of the pixel range (root mean "
            "square over channels)", 3, heading="Mem."),
     Column("nearest", "mean distance to the nearest training image, as a share of the pixel range", 4),
-    Column("samples", "images that were compared with the training images", heading="$n$"),
+    Column("samples", "images that were compared with the reference images", heading="$n$"),
     Column("inception_score_stderr", "its standard error, over splits of the images", 3),
     Column("kid_stderr", "its standard error, over subsets of the images", 5),
 )  # fmt: skip
@@ -59,15 +59,15 @@ def build(config: Config, results: Path) -> Table:
     return Table(
         name="image_quality",
         title="Quality of drawn images",
-        caption="Images drawn by each model and sampler against the training images, beside what real test images and "
+        caption="Images drawn by each model and sampler against real ones, beside what other real images and "
         "independent pixels score.",
         columns=COLUMNS,
         frame=frame_of(rows, COLUMNS),
         scale=config.scale,
         inputs=below(results, layout.table_inputs(results, config, "image_quality")),
         notes=(
-            "What is measured is the distance to the training images. Real test images show what a perfect sampler "
-            "would score: not zero.",
+            f"Reference images: {'; '.join(_reference(config, task) for task in config.images) or 'none'}. Real images "
+            "of the other split show what a perfect sampler would score: not zero.",
             "A Frechet distance is biased upwards for few samples, and the more so on more features. Compare only rows "
             "of one data set with equal distance_name and samples.",
             "Only `fid` is a FID. A distance fd_TASK lives on the features of a small classifier trained on that task; "
@@ -78,6 +78,12 @@ def build(config: Config, results: Path) -> Table:
         ),
         extra={"tasks": facts},
     )
+
+
+def _reference(config: Config, task: str) -> str:
+    """What a task's images are compared with."""
+    split = {"train": "training", "validation": "test"}[config.images[task].fidelity.reference]
+    return f"the {split} images of {config.images[task].data.dataset}"
 
 
 def _rows_of_runs(runs: list[tuple[Row, list[Row]]]) -> list[Row]:
