@@ -68,6 +68,7 @@ def write(folder: Path, changes: dict[str, Any], task: str = "digits") -> Path:
         ("digits", "sampling.samplers", [{"kind": "euler", "num_steps": 4}] * 2, ["samplers", "twice"]),
         ("digits", "classifier.steps", -1, ["digits.classifier.steps", "-1"]),
         ("digits", "fidelity.kid_subset_size", 1, ["kid_subset_size", "1"]),
+        ("digits", "fidelity.inception_weights", "/no/such.pth", ["digits.fidelity.inception_weights", "/no/such.pth"]),
         ("photos", "data.folder", "/no/such", ["photos.data.folder", "/no/such"]),
         ("photos", "data.channels", 1, ["photos.data.channels", "1"]),
         ("photos", "data.kind", "image_batches", ["photos.data"]),

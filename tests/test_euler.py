@@ -286,7 +286,11 @@ def test_the_ends_of_the_unit_interval(uniform, draws):
     assert (subtokenizer.decode(y) < 5).all()
 
 
-def test_progress_is_reported_for_each_step():
-    done = []
-    run(random_denoiser(Subtokenizer(3, 1), 2), Subtokenizer(3, 1), 2, range(2), num_steps=3, report=done.append)
-    assert done == [1, 2, 3]
+@pytest.mark.parametrize("draws", ["joint", "marginals"])
+@pytest.mark.parametrize("carry_over", [True, False])
+def test_how_many_logits_are_held_at_once_changes_no_sample(monkeypatch, draws, carry_over):
+    subtokenizer = Subtokenizer(11, 2)
+    options = {"draws": draws, "carry_over": carry_over, "corrector": STRONG}
+    whole = run(random_denoiser(subtokenizer, 3), subtokenizer, 3, range(9), **options)
+    monkeypatch.setattr(euler, "LOGITS_AT_ONCE", 25)  # two positions of eleven tokens
+    assert torch.equal(run(random_denoiser(subtokenizer, 3), subtokenizer, 3, range(9), **options).x, whole.x)

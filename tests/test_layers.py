@@ -23,7 +23,7 @@ ABOVE = {"stages", "cli"}  # the composition
 ALLOWED = {
     **dict.fromkeys(MATHEMATICS, MATHEMATICS),
     "sampling": MATHEMATICS | {"sampling"},
-    "euler": MATHEMATICS | {"sampling"},
+    "euler": MATHEMATICS | {"sampling", "errors"},
     "errors": set(),
     "files": {"errors"},
     "sections": set(),

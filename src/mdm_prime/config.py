@@ -136,6 +136,9 @@ class ImageTask(_AnyTask):
 
     @model_validator(mode="after")
     def _possible(self) -> ImageTask:
+        weights = self.fidelity.inception_weights
+        if weights is not None and not Path(weights).is_file():
+            raise ValueError(f"fidelity.inception_weights: no such file: {weights}; null: the task's own classifier")
         if self.network.kind != "unet":
             raise ValueError(f"network.kind: is {self.network.kind}; should be unet for images")
         for name, variant in self.variants.items():

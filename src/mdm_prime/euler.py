@@ -133,7 +133,6 @@ def euler_sample(
     corrector: TimeFunction | None = None,
     time_steps: TimeFunction | None = None,
     record: Record | None = None,
-    report: Callable[[int], None] | None = None,
 ) -> Samples:
     """Samples (B, L) from y in T steps; each counts as T network evaluations, though idle rows are left out of some.
 
@@ -152,7 +151,6 @@ def euler_sample(
         corrector: its strength c, from times (T,); None: no corrector at all.
         time_steps: the times t of even steps u from 1 to 0, (T + 1,) both; None: t = u.
         record: is called before each step with its time, and at the end with time 0.
-        report: is called after each step with the number of steps done.
 
     Raises ValueError for a start that no sample has, else see plan_steps.
     """
@@ -162,12 +160,10 @@ def euler_sample(
         raise ValueError(f"the given sub-tokens belong to no token below {subtokenizer.vocab_size}")
     steps = plan_steps(schedule, num_steps, temperature=temperature, corrector=corrector, time_steps=time_steps)
     uniforms = step_uniforms(seed, indices, y.shape[1:], y.device)
-    for number, step in enumerate(steps, start=1):
+    for step in steps:
         if record is not None:
             record(step.t, y)
         y = euler_step(denoiser, y, fixed, next(uniforms), step, subtokenizer, draws=draws, carry_over=carry_over)
-        if report is not None:
-            report(number)
     if record is not None:
         record(0.0, y)
     return Samples(subtokenizer.decode(y), torch.full((len(y),), num_steps, device=y.device))

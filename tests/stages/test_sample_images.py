@@ -1,6 +1,7 @@
 """Images from trained runs: files, pictures of partially masked images, parts given."""
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,21 @@ def test_the_batch_size_changes_no_sample(trained):
     assert trained.run("sample", "digits/l3/seed0") == 0
     for name in ("samples.npy", "imputation.npz", "path.npz"):
         assert (folder / name).read_bytes() == before[name], name
+
+
+def test_progress_within_a_batch(trained, monkeypatch):
+    done = []
+
+    @contextmanager
+    def bar(description, total):
+        yield lambda number, text: done.append((number, text))
+        assert done[-1][0] == total == 15
+
+    monkeypatch.setattr(stage, "progress", bar)
+    trained.values["images"]["digits"]["sampling"]["batch_size"] = 3
+    assert trained.run("sample", "digits/l3/seed0") == 0
+    assert [number for number, _ in done] == sorted(number for number, _ in done)
+    assert {number for number, text in done if "euler-8" in text} == {10, 11, 12, 13, 14, 15}
 
 
 def test_a_likelihood_in_bits_per_dimension(trained):

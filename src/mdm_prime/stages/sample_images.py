@@ -91,8 +91,11 @@ def draw(
     batches = []
     for start in range(0, num, batch_size):
         indices = range(start, min(start + batch_size, num))
-        batches.append(complete(network, run, sampler, all_masked(run, len(indices), device), indices, seed))
-        report(indices.stop)
+
+        def record(t: float, y: Tensor, indices: range = indices) -> None:
+            report(indices.start + round((1 - t) * len(indices)))
+
+        batches.append(complete(network, run, sampler, all_masked(run, len(indices), device), indices, seed, record))
     x, nfe = (torch.cat([part.cpu() for part in parts]) for parts in zip(*batches, strict=True))
     return x, nfe
 
