@@ -37,6 +37,10 @@ $(READY): requirements.lock pyproject.toml | $(UV)
 	$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+.PHONY: doctor
+doctor: setup  ## What would fail on this machine, and how to mend it
+	mdm-prime doctor
+
 .PHONY: lock
 lock: | $(UV)  ## Pin the newest versions that pyproject.toml allows and the lock does not exclude
 	$(UV) pip compile pyproject.toml --quiet --all-extras --universal --generate-hashes --no-header --no-annotate \

@@ -13,6 +13,7 @@ PARAMS = Path(__file__).parents[1] / "params"
 SMOKE = ["--params", str(PARAMS / "smoke.yaml")]
 ARGUMENTS = {
     "check-params": [],
+    "doctor": ["--json"],
     "data": ["TASK"],
     "features": ["TASK"],
     "quality": ["TASK/VARIANT/seedN"],

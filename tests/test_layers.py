@@ -17,7 +17,7 @@ MODULES = {
 }
 PARTS = {name.split(".")[0] for name in MODULES}
 MATHEMATICS = {"subtokens", "schedules", "masking", "objectives"}
-ABOVE = {"stages", "cli"}  # the composition
+ABOVE = {"stages", "doctor", "cli"}  # the composition
 
 # What the modules of a part may import of the package; a part that is not named here may import all but what is ABOVE.
 ALLOWED = {
@@ -35,7 +35,8 @@ ALLOWED = {
     "training": MATHEMATICS | {"training", "sections", "files", "errors"},
     "reporting": {"reporting", "config", "layout", "files", "errors"},
     "tracking": {"tracking", "files", "errors"},
-    "stages": PARTS - {"cli", "reporting"},
+    "stages": PARTS - {"cli", "doctor", "reporting"},
+    "doctor": PARTS - {"cli", "reporting"},
     "cli": PARTS,
 }
 THIRD_PARTY_OF_THE_MATHEMATICS = {"torch"}

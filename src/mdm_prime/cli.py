@@ -69,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
         add(name, verb, summary).add_argument("task", metavar="TASK", help="such as text or digits")
 
     add("check-params", _check_params, "validate the parameters and list their runs")
+    add("doctor", _doctor, "check this machine: what would fail, and how to mend it").add_argument(
+        "--json", action="store_true", help="the rows as JSON instead of a table"
+    )
     add_task("data", _data, "make a data set: tokens, metadata")
     add_run("train", _train, "train a run, or go on with an interrupted one")
     add_run("evaluate", _evaluate, "estimate the bound and the published loss of a trained run")
@@ -103,6 +106,12 @@ def _check_params(options: argparse.Namespace) -> None:
     for task in loaded.tasks:
         for run in loaded.runs(task):
             print(run.name)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from mdm_prime import doctor
+
+    return doctor.run(options.params, options.results, as_json=options.json)
 
 
 def _data(options: argparse.Namespace) -> None:

@@ -1,0 +1,369 @@
+"""What the pages of docs/ and the README say is so: numbers, paths, names, messages, commands, the graph."""
+
+from __future__ import annotations
+
+import fnmatch
+import inspect
+import math
+import re
+from collections.abc import Iterator
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import snakemake.cli
+import snakemake.exceptions
+import torch
+
+from enumeration import posterior_denoiser
+from mdm_prime import cli, config, euler, layout, schedules, sections
+from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token
+from mdm_prime.evaluation.likelihood import GOLDEN_RATIO, _estimate
+from mdm_prime.evaluation.oracle import copies_of_one_bit, enumerated, terms
+from mdm_prime.objectives import token_log_probs
+from mdm_prime.reporting.occupancy import expected_idle_steps
+from mdm_prime.subtokens import Subtokenizer, smallest_base
+from test_pipeline import PROJECT, copy_project, succeed
+
+DOCS, PACKAGE = PROJECT / "docs", PROJECT / "src" / "mdm_prime"
+PAGES = {path.relative_to(PROJECT).as_posix(): path for path in [*sorted(DOCS.glob("*.md")), PROJECT / "README.md"]}
+LOG2 = math.log(2)
+
+RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a network nor long
+    "mdm-prime check-params": "tests/test_cli.py::test_check_params_lists_the_runs",
+    "mdm-prime data known_entropy": "tests/test_cli.py::test_idle_steps_and_oracle_write_their_files",
+    "mdm-prime oracle": "tests/test_cli.py::test_idle_steps_and_oracle_write_their_files",
+    "mdm-prime idle-steps": "tests/test_cli.py::test_idle_steps_and_oracle_write_their_files",
+    "mdm-prime train known_entropy/l2/seed0": "tests/stages/test_train.py::test_outputs",
+    "mdm-prime evaluate known_entropy/l2/seed0": (
+        "tests/stages/test_train.py::test_training_needs_none_of_the_pipeline_libraries"
+    ),
+    "mdm-prime sample known_entropy/l2/seed0": (
+        "tests/stages/test_train.py::test_training_needs_none_of_the_pipeline_libraries"
+    ),
+    "snakemake --cores all results/tables/": "tests/test_pipeline.py::test_the_command_makes_every_table",
+    "snakemake --cores all results/tables/claims.csv": "tests/test_pipeline.py::test_a_finished_target_runs_nothing",
+    "snakemake --cores all results/figures/": "tests/test_pipeline.py::test_figures",
+    "snakemake --cores all --config scale=smoke -- results/tables/": (
+        "tests/test_pipeline.py::test_two_runs_give_the_same_bytes"
+    ),
+    "snakemake --dry-run --cores all results/tables/": "tests/test_pipeline.py::test_a_comment_runs_nothing",
+    "snakemake --rulegraph mermaid-js -- results/tables/ results/figures/": "tests/test_docs.py::test_the_graph",
+    "snakemake --unlock": "tests/test_docs.py::test_a_lock_that_was_left_is_removed",
+}
+MARK = re.compile(r"\b(GPU|network|download|minutes?|hours?|months?)\b")  # in a comment before or behind a command
+
+SUFFIXES = ("csv", "db", "json", "jsonl", "lock", "md", "mplstyle", "npy", "npz", "parquet", "pdf", "png", "py")
+SUFFIXES += ("safetensors", "smk", "tex", "toml", "txt", "yaml", "yml", "cff")
+MADE = {  # files and folders that the pipeline makes
+    *(name for names in layout.DATA_FILES.values() for name in names),
+    *(*layout.IMAGE_DATA_FILES, *layout.RUN_FILES, *layout.IMAGE_SAMPLE_FILES),
+    *(f"{name}.{suffix}" for name in layout.TABLES for suffix in layout.TABLE_SUFFIXES),
+    *(f"{name}.{suffix}" for name in layout.FIGURES for suffix in layout.FIGURE_SUFFIXES),
+    *("likelihood.json", "quality.json", "oracle.json", "idle_steps.json", "baselines.json", "classifier.safetensors"),
+    *("state.safetensors", "mlflow.db", "mlartifacts", "about.json"),
+    *("results", "tables", "figures", "reference", "tracking", "data", "features", "log", "*.txt", "*.jsonl", "SCALE"),
+}
+EXAMPLES = {"photo.png"}  # files of a reader
+
+
+def fenced(page: str) -> list[tuple[str, str]]:
+    """Language and content of every fenced block."""
+    return re.findall(r"^```(\w*)\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+
+
+def spans(page: str) -> list[str]:
+    """What stands between backticks in a line."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL))
+
+
+def commands(page: str) -> Iterator[tuple[str, str]]:
+    """Every command of the sh blocks, and the comment before or behind it."""
+    for language, content in fenced(page):
+        note = ""
+        for line in content.splitlines() if language == "sh" else ():
+            command, _, comment = (part.strip() for part in line.partition("#"))
+            if command:
+                yield command, f"{note} {comment}"
+            note = "" if command else comment
+
+
+@cache
+def files() -> str:
+    """Every module of the package and every test, one text; a message in several literals is joined."""
+    paths = [*PACKAGE.rglob("*.py"), *(PROJECT / "tests").rglob("*.py"), PROJECT / "Makefile"]
+    return re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text(encoding="utf-8") for path in paths))
+
+
+@pytest.fixture(params=PAGES, ids=str)
+def page(request: pytest.FixtureRequest) -> str:
+    return PAGES[request.param].read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def derivation() -> str:
+    return (DOCS / "derivation.md").read_text(encoding="utf-8")
+
+
+def test_the_index_has_every_page() -> None:
+    linked = re.findall(r"\]\(([\w.]+)\)", (DOCS / "README.md").read_text(encoding="utf-8"))
+    assert sorted(linked) == sorted(path.name for path in DOCS.glob("*.md") if path.name != "README.md")
+
+
+def anchors(path: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[name].read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            file, _, anchor = target.partition("#")
+            path = (PAGES[name].parent / file).resolve() if file else PAGES[name]
+            assert path.exists(), target
+            assert not anchor or anchor in anchors(path), target
+
+
+def is_there(word: str) -> bool:
+    name = Path(re.sub(r"\b(TASK|NAME|VARIANT|SCALE)\b", "*", word))
+    if any(any(folder.glob(str(name))) for folder in (PROJECT, PACKAGE, DOCS)):
+        return True
+    for known, folder in ((layout.TABLES, "tables"), (layout.FIGURES, "figures")):
+        if str(name.parent) in (folder, f"results/{folder}") and fnmatch.filter(known, name.stem):
+            return name.suffix.removeprefix(".") in ("", *layout.TABLE_SUFFIXES, *layout.FIGURE_SUFFIXES)
+    return word in EXAMPLES or any(fnmatch.fnmatch(name.name, made) for made in MADE)
+
+
+def test_paths_are_there_or_made(page: str) -> None:
+    roots = ("benchmarks/", "docs/", "params/", "results/", "src/", "tests/", "workflow/", "tables/", "figures/")
+    for span in spans(page):
+        for word in (word.strip(",.;:()") for word in span.split()):
+            named = re.fullmatch(r"[\w./*-]+", word) and not word.startswith((".", "/", "*"))
+            if named and (word.startswith(roots) or word.endswith("/") or Path(word).suffix.lstrip(".") in SUFFIXES):
+                assert is_there(word), word
+
+
+def test_names_are_those_of_the_code(page: str) -> None:
+    """`module.name` and `section.key`; `test_name`."""
+    kinds = {kind for part in (sections, config) for _, kind in inspect.getmembers(part, inspect.isclass)}
+    fields = {field for kind in kinds if issubclass(kind, sections.Section) for field in kind.model_fields}
+    for span in spans(page):
+        if re.fullmatch(r"test_\w+", span):
+            assert f"def {span}(" in files(), span
+        dotted = re.fullmatch(r"(\w+(?:\.\w+)*)\.(\w+)(\(.*\))?", span)
+        if dotted and dotted[2] not in SUFFIXES and dotted[1].split(".")[0] != "torch":
+            path = dotted[1].replace(".", "/")
+            modules = [*PACKAGE.rglob(f"{path}.py"), *PACKAGE.rglob(f"{path}/__init__.py")]
+            told = any(re.search(rf"\b{dotted[2]}\b", module.read_text(encoding="utf-8")) for module in modules)
+            assert told or dotted[2] in fields, span
+
+
+def test_verbs_and_targets_exist(page: str) -> None:
+    (verbs,) = cli.parser()._subparsers._group_actions  # type: ignore[union-attr]
+    targets = re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for text in [*spans(page), *(command for command, _ in commands(page))]:
+        if verb := re.match(r"mdm-prime (?:--\w+ \S+ )*([a-z][\w-]*)", text):
+            assert verb[1] in verbs.choices, text  # type: ignore[operator]
+        if target := re.match(r"make (?:\w+=\S+ )*([a-z][\w-]*)", text):
+            assert target[1] in targets, text
+
+
+def test_commands_are_run_by_a_test_or_marked(page: str) -> None:
+    for command, note in commands(page):
+        assert command in RUN_BY_TESTS or MARK.search(note), command
+
+
+@pytest.mark.parametrize("test", sorted(set(RUN_BY_TESTS.values())))
+def test_the_tests_of_commands_are_there(test: str) -> None:
+    path, _, name = test.partition("::")
+    assert f"def {name}(" in (PROJECT / path).read_text(encoding="utf-8")
+
+
+def test_no_folder_of_a_machine_is_named(page: str) -> None:
+    assert not re.search(r"(?<![\w.])/(work|home|root|tmp|Users)/", page)
+
+
+def test_formulas_have_nothing_that_markdown_would_change(page: str) -> None:
+    for formula in re.findall(r"\$\$.+?\$\$|\$[^$\n]+\$", page, flags=re.DOTALL):
+        assert not re.search(r"\\[^a-zA-Z]", formula), formula
+
+
+def test_messages_are_those_of_the_code() -> None:
+    snakemakes = "".join(inspect.getsource(module) for module in (snakemake.exceptions, snakemake.cli))
+    told = files() + re.sub(r'"\s*\n\s*"', "", snakemakes)
+    text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^### `([^`]+)`$", text, flags=re.MULTILINE)
+    assert len(headings) > 20
+    for message in [*headings, *(span for span in spans(text) if "…" in span)]:
+        for part in (part.strip() for part in message.split("…")):
+            assert part in told, message
+
+
+# ---- the graph -------------------------------------------------------------------------------------------------------
+
+
+def graph() -> list[str]:
+    (content,) = (content for language, content in fenced((DOCS / "pipeline.md").read_text()) if language == "mermaid")
+    return content.replace('"', "").split("\n")
+
+
+def edges(lines: list[str]) -> set[tuple[str, str]]:
+    """The arrows of a graph, by the names of its nodes."""
+    names = dict(found.groups() for line in lines if (found := re.fullmatch(r"\s*(\w+)\[(.+)]", line)))
+    arrows = (found.groups() for line in lines if (found := re.fullmatch(r"\s*(\w+) --> (\w+)", line)))
+    return {(names[first], names[second]) for first, second in arrows}
+
+
+def test_the_graph(tmp_path: Path) -> None:
+    command = "snakemake --config scale=default --rulegraph mermaid-js -- results/tables/ results/figures/"
+    drawn = edges(succeed(copy_project(tmp_path), command).splitlines())
+    assert len(drawn) > 50
+    assert edges(graph()) == drawn
+
+
+def test_a_lock_that_was_left_is_removed(tmp_path: Path) -> None:
+    folder = copy_project(tmp_path)
+    lock = folder / ".snakemake" / "locks" / "0.output.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("results/tables/claims.csv\n")
+    succeed(folder, "snakemake --unlock")
+    assert not lock.exists()
+
+
+# ---- derivation.md ---------------------------------------------------------------------------------------------------
+
+
+def test_two_copies_of_a_bit(derivation: str) -> None:
+    source, subtokenizer = copies_of_one_bit(2), Subtokenizer(4, 2)
+    mask = subtokenizer.mask_id
+    assert f"its entropy is $\\log 2 = {entropy_per_token(source):.4f}$" in derivation.lower()
+    total = np.zeros(2)
+    for name, states in (("both digits", [[mask, mask]]), ("the first", [[mask, 0], [mask, 1]]),
+                         ("the second", [[0, mask], [1, mask]])):  # fmt: skip
+        evidence, joint, bound = terms(source, torch.tensor(states)[:, None], subtokenizer)
+        sums = [float(evidence.exp() @ values) for values in (joint, bound)]
+        hidden = states[0].count(mask)
+        weight = 1 / (hidden * math.comb(2, hidden))
+        (row,) = re.findall(rf"^\| {name} \|(.+)\|$", derivation, flags=re.MULTILINE)
+        assert re.findall(r"\d\.\d{4}", row) == [f"{value:.4f}" for value in (weight, *sums)]
+        total += weight * np.array(sums)
+    assert total == pytest.approx(enumerated(source, subtokenizer))
+    assert f"= **{total[0]:.4f}**" in derivation
+    assert f"= **{total[1]:.4f}**" in derivation
+    assert f"# (joint loss, bound) = ({total[0]:.4f}, {total[1]:.4f})" in derivation
+    assert f"As a perplexity it is {math.exp(total[0]):.4f}" in derivation
+    assert f"$e^{{-{total[0]:.4f}}}$ = {math.exp(-total[0]):.4f}" in derivation
+
+
+@pytest.mark.parametrize("ell", [1, 2, 3, 4, 8])
+def test_copies_of_a_bit(derivation: str, ell: int) -> None:
+    joint, bound = enumerated(copies_of_one_bit(ell), Subtokenizer(2**ell, ell))
+    assert f"\n| {ell} | {joint:.4f} | {bound:.4f} | {LOG2:.4f} |\n" in derivation
+
+
+def test_independent_bits_and_no_carry_over(derivation: str) -> None:
+    even = MarkovSource(np.full(4, 0.25), np.full((4, 4), 0.25), 1)
+    joint, bound = enumerated(even, Subtokenizer(4, 2))
+    assert f"both losses are $2 \\log 2$ = {bound:.4f}" in derivation
+    assert joint == pytest.approx(bound)
+    assert f"- bound: $2 \\log 2$ = {bound:.4f};" in derivation
+    assert f"with $\\log 4$ each, = {3 / 2 * math.log(4):.4f};" in derivation
+    t = torch.linspace(math.log(0.001), 0, 100001, dtype=torch.float64).exp()
+    empty = torch.trapezoid(schedules.linear().loss_weight(t) * (1 - t) ** 2 * math.log(4), t)
+    assert f": {float(empty):.4f}, and without limit" in derivation
+
+
+@pytest.mark.parametrize("schedule", [schedules.linear(), schedules.cosine(), schedules.polynomial(3.0)])
+def test_the_weight_of_a_set(schedule: schedules.Schedule) -> None:
+    t = (torch.arange(200000, dtype=torch.float64) + 0.5) / 200000
+    u = schedule.mask_probability(t)
+    for k, n in ((1, 2), (2, 2), (2, 5), (4, 5)):
+        found = float((schedule.loss_weight(t) * u**k * (1 - u) ** (n - k)).mean())
+        assert found == pytest.approx(1 / (k * math.comb(n, k)), rel=1e-4)
+
+
+def test_the_estimator(derivation: str) -> None:
+    assert f"2 = {GOLDEN_RATIO:.4f}$" in derivation
+    values = torch.arange(1.0, 5.0, dtype=torch.float64)
+    four, two = (_estimate(values, np.array(owners)).stderr for owners in ([0, 1, 2, 3], [0, 0, 1, 1]))
+    assert f"standard error of {four:.4f} if" in derivation
+    assert f"and of {two:.4f} if" in derivation
+
+
+def bound_in_steps(p: torch.Tensor, x: torch.Tensor, subtokenizer: Subtokenizer, num_steps: int) -> tuple[float, float]:
+    """The bound of T steps at the true posterior of sequences x (S, L), and the published loss in T steps, in nats."""
+    size = x.shape[1] * subtokenizer.num_subtokens
+    denoiser, digits = posterior_denoiser(x, p, subtokenizer), subtokenizer.digits()
+    bound = published = 0.0
+    for tokens, probability in zip(x, p.tolist(), strict=True):
+        clean = subtokenizer.encode(tokens)
+        for mask in product([False, True], repeat=size):
+            masked = torch.tensor(mask).view_as(clean)
+            y = clean.masked_fill(masked, subtokenizer.mask_id)
+            logits = denoiser(y[None], None, torch.ones(1, x.shape[1], dtype=torch.bool))
+            q = token_log_probs(logits, y, subtokenizer.base, True).exp()
+            published_sum = -float(q.gather(1, tokens[:, None]).log().sum())
+            for step in range(1, num_steps + 1):
+                rho, share = 1 / step, step / num_steps
+                chance = probability * share ** sum(mask) * (1 - share) ** (size - sum(mask))
+                published += chance * rho * published_sum
+                for group in product(*([False, True] if hidden else [False] for hidden in mask)):
+                    revealed = torch.tensor(group).view_as(clean)
+                    agrees = ((digits == clean[:, None]) | ~revealed[:, None]).all(-1)
+                    drawn = rho ** sum(group) * (1 - rho) ** (sum(mask) - sum(group))
+                    bound -= chance * drawn * float((q * agrees).sum(-1).log().sum())
+    return bound, published
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 4, 16])
+def test_steps(derivation: str, num_steps: int) -> None:
+    half = torch.full((2,), 0.5, dtype=torch.float64)
+    token, published = bound_in_steps(half, torch.tensor([[0], [3]]), Subtokenizer(4, 2), num_steps)
+    tokens, _ = bound_in_steps(half, torch.tensor([[0, 0], [1, 1]]), Subtokenizer(2, 1), num_steps)
+    assert f"\n| {num_steps} | {token:.4f} | {published:.4f} | {tokens:.4f} |\n" in derivation
+    assert published == pytest.approx((num_steps + 1) / (2 * num_steps) * LOG2)
+    assert tokens == pytest.approx((1 + 1 / num_steps) * LOG2)
+
+
+def test_many_steps_are_the_limit(derivation: str) -> None:
+    half, x = torch.full((2,), 0.5, dtype=torch.float64), torch.tensor([[0], [3]])
+    joint, bound = enumerated(copies_of_one_bit(2), Subtokenizer(4, 2))
+    assert bound_in_steps(half, x, Subtokenizer(4, 2), 200) == pytest.approx((bound, joint), rel=0.01)
+    assert f"\n| limit | {bound:.4f} | {joint:.4f} | {LOG2:.4f} |\n" in derivation
+
+
+def test_idle_steps(derivation: str) -> None:
+    shares = [100 * expected_idle_steps(1024, 1024, ell) / 1024 for ell in (1, 2, 3, 4, 6, 8)]
+    assert f"| idle steps | {' | '.join(f'{share:.2f}' for share in shares)} |" in derivation
+    assert shares[0] == pytest.approx(100 * math.exp(-1), rel=1e-3)
+    text = (DOCS / "reproduction.md").read_text(encoding="utf-8")
+    assert f"{shares[0]:.2f} % for MDM and {shares[1]:.2f} % for two" in text
+
+
+# ---- reproduction.md ------------------------------------------------------------------------------------------------
+
+
+def test_the_base_in_floating_point() -> None:
+    """One too large at V = 32,768 and l = 5; the same as ours wherever the paper has a number."""
+    assert (math.ceil(32768 ** (1 / 5)), smallest_base(32768, 5)) == (9, 8)
+    of_the_paper = [*product([50257], [1, 2, 3, 4, 6, 8]), *product([256], [1, 2, 3, 4, 8]), (256**3, 2)]
+    for vocab_size, ell in of_the_paper:
+        assert math.ceil(vocab_size ** (1 / ell)) == smallest_base(vocab_size, ell)
+
+
+def test_every_sampler_of_the_paper_can_be_planned() -> None:
+    loaded = config.load(PROJECT / "params" / "paper.yaml")
+    for task in loaded.images:
+        for run in loaded.runs(task):
+            schedule = schedules.by_name(run.training.schedule, run.training.exponent)
+            for sampler in loaded.task(task).samplers(run.variant):
+                assert sampler.kind == "euler"
+                assert sampler.num_steps is not None
+                curves = {key: getattr(sampler, key) for key in ("temperature", "corrector", "time_steps")}
+                given = {key: curve.model_dump() for key, curve in curves.items() if curve}
+                functions = {key: partial(getattr(euler, key), **numbers) for key, numbers in given.items()}
+                steps = euler.plan_steps(schedule, sampler.num_steps, **functions)
+                assert torch.tensor(steps).isfinite().all()
