@@ -103,7 +103,7 @@ def test_samples_do_not_depend_on_the_batch_size(trained):
     assert found[0] == found[1]
     x, description = np.load(trained.folder(MASKED) / "samples.npy"), read(trained, MASKED, "samples.json")
     assert x.shape == (100, 2)
-    assert x.dtype == np.uint16
+    assert x.dtype == np.uint8
     assert x.max() < 5
     assert description["nfe_mean"] + description["idle_steps_mean"] == pytest.approx(description["num_steps"])
     exact = 16 * (1 - 1 / 16) ** 4

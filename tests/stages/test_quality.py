@@ -250,7 +250,9 @@ class FakeInception(torch.nn.Module):
 
 def test_with_inception_the_distance_is_fid_and_there_is_no_classifier(images, monkeypatch, tmp_path):
     monkeypatch.setattr("mdm_prime.stages.features.InceptionFeatures", FakeInception)
-    change(images, "fidelity", inception_weights=str(tmp_path / "inception.pth"))
+    weights = tmp_path / "inception.pth"
+    weights.touch()
+    change(images, "fidelity", inception_weights=str(weights))
     assert images.run("features", "digits") == 0
     assert images.run("quality", RUN) == 0
     for name in ("digits/features/baselines.json", f"{RUN}/quality.json"):
@@ -264,7 +266,7 @@ def test_with_inception_the_distance_is_fid_and_there_is_no_classifier(images, m
 def test_missing_inception_weights_are_one_line(images, capsys, tmp_path, verb):
     change(images, "fidelity", inception_weights=str(tmp_path / "inception.pth"))
     line = fails(images, capsys, *verb)
-    assert f"fidelity.inception_weights: {tmp_path / 'inception.pth'}: No such file or directory" in line
+    assert f"digits.fidelity.inception_weights: no such file: {tmp_path / 'inception.pth'}" in line
 
 
 def test_images_of_three_channels_and_256_values(images):
