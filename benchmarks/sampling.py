@@ -19,9 +19,10 @@ from mdm_prime import config, sampling
 from mdm_prime.sections import Sampling
 from mdm_prime.stages.place import mathematics, network_of
 from mdm_prime.stages.sample import draw
+from mdm_prime.tasks import Run
 
 
-def every_step(network: torch.nn.Module, run: config.Run, settings: Sampling, device: torch.device) -> float:
+def every_step(network: torch.nn.Module, run: Run, settings: Sampling, device: torch.device) -> float:
     """Network evaluations of a sampler that does not look ahead; tokens are drawn by the same functions."""
     subtokenizer, schedule = mathematics(run)
     prefix = torch.empty(0, dtype=torch.long, device=device)

@@ -19,6 +19,7 @@ from mdm_prime import config
 from mdm_prime.masking import stratified_times
 from mdm_prime.stages.place import network_of
 from mdm_prime.stages.train import loss_of
+from mdm_prime.tasks import Run
 from mdm_prime.training.loop import autocast
 
 
@@ -33,7 +34,7 @@ class Everywhere(nn.Module):
         return self.network(y, t, torch.ones_like(where))[where.flatten()]
 
 
-def seconds_a_step(run: config.Run, network: nn.Module, device: torch.device, steps: int) -> float:
+def seconds_a_step(run: Run, network: nn.Module, device: torch.device, steps: int) -> float:
     """Median over steps of loss, gradient and optimiser together, on random tokens."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     loss = loss_of(run)

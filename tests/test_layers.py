@@ -26,14 +26,15 @@ ALLOWED = {
     "euler": MATHEMATICS | {"sampling", "errors"},
     "errors": set(),
     "files": {"errors"},
-    "sections": set(),
-    "config": {"errors", "sections"},
-    "layout": {"config"},
+    "sections": {"sections"},
+    "tasks": {"sections"},
+    "config": {"errors", "sections", "tasks"},
+    "layout": {"config", "tasks"},
     "progress": set(),
     "models": {"models", "sections", "errors", "subtokens"},
     "data": {"data", "sections", "layout", "files", "errors", "subtokens"},
     "training": MATHEMATICS | {"training", "sections", "files", "errors"},
-    "reporting": {"reporting", "config", "layout", "files", "errors"},
+    "reporting": {"reporting", "config", "tasks", "layout", "files", "errors"},
     "tracking": {"tracking", "files", "errors"},
     "stages": PARTS - {"cli", "doctor", "reporting"},
     "doctor": PARTS - {"cli", "reporting"},
@@ -44,7 +45,7 @@ ONLY_IMPORTER = {
     "mlflow": {"tracking"},
     "filelock": {"tracking"},
     "yaml": {"config"},
-    "pydantic": {"config", "sections"},
+    "pydantic": {"config", "sections", "tasks"},
 }
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import (
@@ -21,148 +20,20 @@ from pydantic import (
 
 from mdm_prime.errors import UserError
 from mdm_prime.sections import (
-    Classifier,
     Compute,
-    Counts,
-    Data,
-    Evaluation,
-    Fidelity,
     IdleSteps,
-    ImageSampler,
-    ImageSampling,
-    ImagesData,
     ImageVariant,
-    KnownEntropyData,
-    Network,
     Oracle,
-    Sampling,
     Section,
-    Seeds,
-    TextData,
-    ToyData,
-    Training,
-    Variant,
 )
+from mdm_prime.tasks import NAME, ImageTask, Run, Task
 
 TOKEN_TASKS = ("known_entropy", "text", "toy")
 NOT_A_TASK = (*TOKEN_TASKS, "log")  # what else lies in results/SCALE/
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-PIXEL_CHANNELS, SUPER_TOKENS, SUPER_TOKEN_VALUES = 3, 2, 4096  # 256^3 = 4096^2: three channels as two tokens
 ENVIRONMENT_SCALE = "MDM_PRIME_SCALE"
 NOT_A_SCALE = ("tables", "figures", "reference", "tracking", "mlartifacts")  # what else lies in results/
 
 S = TypeVar("S", bound=Section)
-
-
-class Run(Section):
-    """Everything that one trained network depends on; `name` is TASK/VARIANT/seedN."""
-
-    task: str
-    variant: str
-    seed: int
-    model: Literal["masked", "autoregressive"]
-    num_subtokens: int
-    carry_over: bool
-    super_tokens: bool = False
-    data: Data
-    network: Network
-    training: Training
-
-    @property
-    def name(self) -> str:
-        return f"{self.task}/{self.variant}/seed{self.seed}"
-
-    @property
-    def vocab_size(self) -> int:
-        """V of the tokens that the network sees."""
-        return SUPER_TOKEN_VALUES if self.super_tokens else self.data.vocab_size
-
-    @property
-    def length(self) -> int:
-        """L of the tokens that the network sees."""
-        return self.data.length * SUPER_TOKENS // PIXEL_CHANNELS if self.super_tokens else self.data.length
-
-    @property
-    def digest(self) -> str:
-        """Hash of the whole run, kept in its checkpoints."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-class _AnyTask(Section):
-    """What tasks on tokens and on images share."""
-
-    network: Network
-    training: Training
-    num_subtokens: Counts  # a masked model, named lN, for each
-    seeds: Seeds
-    evaluation: Evaluation
-
-
-class Task(_AnyTask):
-    """A data set of token sequences, and the models trained, evaluated and sampled on it."""
-
-    data: Annotated[KnownEntropyData | TextData | ToyData, Field(discriminator="kind")]
-    variants: dict[Annotated[str, Field(pattern=NAME)], Variant] = Field(default_factory=dict)
-    sampling: Sampling
-
-    @model_validator(mode="after")
-    def _possible(self) -> Task:
-        if self.network.kind != ("mlp" if self.data.kind == "toy" else "dit"):
-            raise ValueError(f"network.kind: is {self.network.kind}; does not fit data.kind {self.data.kind}")
-        if self.training.objective == "cross_entropy":
-            raise ValueError("training.objective: cross_entropy is for images")
-        if not isinstance(self.data, TextData) and self.sampling.prefix:
-            raise ValueError("sampling.prefix: is for text only")
-        _check_variants(self.variants, self.num_subtokens, ("data",))
-        for name, variant in self.variants.items():
-            _check_base(name, variant.num_subtokens, self.data.vocab_size)
-            _check_network(name, self.network, variant)
-        return self
-
-    def samplers(self, variant: str) -> tuple[ImageSampler, ...]:
-        """None: the section `sampling` says all."""
-        return ()
-
-
-class ImageTask(_AnyTask):
-    """A set of images, and the models trained, evaluated, sampled and compared on it."""
-
-    data: Annotated[ImagesData, Field(discriminator="kind")]
-    variants: dict[Annotated[str, Field(pattern=NAME)], ImageVariant] = Field(default_factory=dict)
-    sampling: ImageSampling
-    classifier: Classifier
-    fidelity: Fidelity
-
-    @model_validator(mode="after")
-    def _possible(self) -> ImageTask:
-        weights = self.fidelity.inception_weights
-        if weights is not None and not Path(weights).is_file():
-            raise ValueError(f"fidelity.inception_weights: no such file: {weights}; null: the task's own classifier")
-        if self.network.kind != "unet":
-            raise ValueError(f"network.kind: is {self.network.kind}; should be unet for images")
-        for name, variant in self.variants.items():
-            if variant.model != "masked":
-                raise ValueError(f"variants.{name}.model: is {variant.model}; should be masked for images")
-            if variant.super_tokens and self.data.channels != PIXEL_CHANNELS:
-                raise ValueError(f"variants.{name}.super_tokens: needs images of {PIXEL_CHANNELS} channels")
-            vocab_size = SUPER_TOKEN_VALUES if variant.super_tokens else self.data.vocab_size
-            _check_base(name, variant.num_subtokens, vocab_size)
-            parts = variant.num_subtokens * (SUPER_TOKENS if variant.super_tokens else self.data.channels)
-            width = variant.network.get("width", self.network.width) * self.network.multipliers[0]
-            if isinstance(width, int) and width % parts:
-                raise ValueError(
-                    f"network.width: width x multipliers[0] is {width}; should be divisible by {parts}, the sub-tokens "
-                    f"of a pixel in variant {name}"
-                )
-        _check_variants(self.variants, self.num_subtokens, ("data", "features"))
-        if self.data.size % 2 ** (len(self.network.multipliers) - 1):
-            raise ValueError(f"network.multipliers: {len(self.network.multipliers)} levels halve size {self.data.size}")
-        return self
-
-    def samplers(self, variant: str) -> tuple[ImageSampler, ...]:
-        """The samplers of a variant."""
-        return self.variants[variant].samplers or self.sampling.samplers
 
 
 class Config(Section):
@@ -305,42 +176,6 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(  # YAML 1.1 takes 2e-3 for text
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
-
-
-def _check_variants(variants: Mapping[str, Variant], num_subtokens: tuple[int, ...], taken: tuple[str, ...]) -> None:
-    for number in num_subtokens:
-        if variants[f"l{number}"].num_subtokens != number:
-            raise ValueError(f"variants.l{number}.num_subtokens: should be {number}; or give the variant another name")
-    for name in taken:
-        if name in variants:
-            raise ValueError(f"variants.{name}: the name is taken by a folder of the data set")
-
-
-def _check_base(name: str, num_subtokens: int, vocab_size: int) -> None:
-    limit = (vocab_size - 1).bit_length()
-    if num_subtokens > limit:
-        raise ValueError(
-            f"variants.{name}.num_subtokens: is {num_subtokens}; should be at most {limit}, "
-            f"the binary digits of vocab_size {vocab_size}"
-        )
-
-
-def _check_network(name: str, network: Network, variant: Variant) -> None:
-    if network.kind == "mlp":
-        if variant.model == "autoregressive":
-            raise ValueError(f"variants.{name}.model: autoregressive needs network.kind dit")
-        return
-    values = {**network.model_dump(), **variant.network}
-    width, heads = values["width"], values["heads"]
-    if not (isinstance(width, int) and isinstance(heads, int) and heads > 0):
-        return  # an override of a wrong type: reported with its own key
-    key = f"variants.{name}.network.width" if "width" in variant.network else "network.width"
-    if width % variant.num_subtokens:
-        raise ValueError(
-            f"{key}: is {width}; should be divisible by num_subtokens {variant.num_subtokens} of variant {name}"
-        )
-    if width % (2 * heads):
-        raise ValueError(f"{key}: is {width}; should be divisible by 2 x heads = {2 * heads} of variant {name}")
 
 
 def _expand_num_subtokens(task: Any) -> None:

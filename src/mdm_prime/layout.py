@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdm_prime.config import Config, Run
+from mdm_prime.config import Config
+from mdm_prime.tasks import Run
 
 TABLES = (
     "bound_validity",

@@ -72,7 +72,8 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path, own_files):
 
 def test_threads_change_no_byte(tmp_path, own_files):
     code = (
-        "import sys; from pathlib import Path; from mdm_prime.config import TextData; from mdm_prime.data import text;"
+        "import sys; from pathlib import Path;"
+        "from mdm_prime.sections import TextData; from mdm_prime.data import text;"
         "text.prepare(TextData.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
     )
     for threads in ("1", "4"):

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from mdm_prime import files, layout, tracking
-from mdm_prime.config import ImageTask
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation.fidelity import (
     ClassifierFeatures,
@@ -32,6 +31,7 @@ from mdm_prime.models.classifier import ImageClassifier
 from mdm_prime.progress import progress
 from mdm_prime.sections import ImageData
 from mdm_prime.stages.place import Place
+from mdm_prime.tasks import ImageTask
 from mdm_prime.training import checkpoint
 from mdm_prime.training.classifier import accuracy, train_classifier
 

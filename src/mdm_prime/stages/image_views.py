@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mdm_prime.config import Run
 from mdm_prime.data.super_tokens import from_super_tokens
 from mdm_prime.objectives import consistent
 from mdm_prime.stages.place import image_data, mathematics
+from mdm_prime.tasks import Run
 
 
 def pixels(run: Run, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mdm_prime import files, layout, schedules
-from mdm_prime.config import SUPER_TOKENS, Config, Run
+from mdm_prime.config import Config
 from mdm_prime.data import arrays
 from mdm_prime.data.super_tokens import to_super_tokens
 from mdm_prime.errors import UserError
@@ -21,6 +21,7 @@ from mdm_prime.models.build import build
 from mdm_prime.schedules import Schedule
 from mdm_prime.sections import ImageData, UNetNetwork
 from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.tasks import SUPER_TOKENS, Run
 from mdm_prime.training import checkpoint
 
 

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm_prime import files, layout, tracking
-from mdm_prime.config import Run
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation.fidelity import distance_name, features_name
 from mdm_prime.progress import progress
 from mdm_prime.stages.features import load_extractor, scoring
 from mdm_prime.stages.place import Place, tags
+from mdm_prime.tasks import Run
 
 HEAD = (  # what is copied from samples.json
     "seed",

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from mdm_prime import euler, files, layout, sampling, tracking
-from mdm_prime.config import Run
 from mdm_prime.objectives import Denoiser
 from mdm_prime.progress import progress
 from mdm_prime.sections import ImageSampler
@@ -26,6 +25,7 @@ from mdm_prime.stages.place import (
     trained_network,
 )
 from mdm_prime.stages.sample import summary
+from mdm_prime.tasks import Run
 
 Record = Callable[[float, Tensor], None]
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from mdm_prime import layout
-from mdm_prime.config import Config, Run
+from mdm_prime.config import Config
 from mdm_prime.reporting.figures.images import Block, Picture, colours, page, tinted
 from mdm_prime.reporting.images import display_name, load_arrays, names_of, subtokens
+from mdm_prime.tasks import Run
 
 IMAGES = 4
 

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from mdm_prime import layout
-from mdm_prime.config import Config, Run
+from mdm_prime.config import Config
 from mdm_prime.files import read_json
 from mdm_prime.reporting.figures.drawing import GRAY, PAGE
 from mdm_prime.reporting.records import pick
+from mdm_prime.tasks import Run
 
 SAMPLES = 2  # of each model
 LINES = 4  # of each sample

@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mdm_prime import layout
-from mdm_prime.config import Config, Run
+from mdm_prime.config import Config
 from mdm_prime.reporting.figures.drawing import PAGE
 from mdm_prime.reporting.histograms import TV_BINS, Histogram, coarsen, histogram, total_variation
+from mdm_prime.tasks import Run
 
 SHOWN_BINS = 64  # a side: fine enough to see the picture, coarse enough that 10^5 samples fill it
 COLUMNS = 5

@@ -1,0 +1,107 @@
+"""How models are trained, evaluated and sampled, and what is computed without one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from mdm_prime.sections.base import Counts, Fraction, SampleCount, SampleSeed, Section, Seed
+
+
+class Training(Section):
+    """How one network is trained."""
+
+    objective: Literal["joint_loss", "nelbo", "cross_entropy"]  # the last: the paper's for images
+    schedule: Literal["linear", "polynomial", "cosine"]
+    exponent: Annotated[float, Field(ge=1.0)] = 1.0  # of the polynomial schedule; below 1, w(1) is infinite
+    t_min: Annotated[float, Field(ge=0.0, lt=1.0)]  # t is drawn from (t_min, 1]
+    steps: PositiveInt
+    batch_size: PositiveInt
+    micro_batch_size: PositiveInt | None = None  # null: the whole batch in one pass
+    learning_rate: PositiveFloat
+    warmup_steps: NonNegativeInt
+    decay: Literal["linear", "constant"]
+    weight_decay: NonNegativeFloat
+    betas: tuple[Fraction, Fraction]
+    gradient_clip: PositiveFloat | None  # null: none
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)]  # 0: the raw weights
+    precision: Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the GPU has it
+    compile: bool
+    log_every: PositiveInt
+    checkpoint_every: PositiveInt
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Training:
+        if self.warmup_steps > self.steps:
+            raise ValueError(f"warmup_steps: is {self.warmup_steps}; should be at most steps {self.steps}")
+        if self.micro_batch_size and self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"micro_batch_size: is {self.micro_batch_size}; should divide batch_size {self.batch_size}"
+            )
+        if self.schedule != "polynomial" and self.exponent != 1.0:
+            raise ValueError("exponent: belongs to the polynomial schedule")
+        return self
+
+
+class Evaluation(Section):
+    """How many draws the likelihood is estimated with."""
+
+    num_samples: Annotated[int, Field(ge=2)]  # draws of a held-out sequence and of what is masked in it
+    batch_size: PositiveInt
+    seed: Seed
+
+
+class Sampling(Section):
+    """How samples are drawn."""
+
+    sampler: Literal["ancestral", "first_hitting"]
+    num_samples: SampleCount
+    num_steps: PositiveInt
+    temperature: PositiveFloat
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)]
+    prefix: str = ""  # text only: every sample starts with it
+    batch_size: PositiveInt
+    seed: SampleSeed
+
+
+class Variant(Section):
+    """One model of a task; `training` and `network` override single values of the task's."""
+
+    model: Literal["masked", "autoregressive"] = "masked"
+    num_subtokens: PositiveInt = 1
+    carry_over: bool = True
+    training: dict[str, Any] = Field(default_factory=dict)
+    network: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _autoregressive_has_whole_tokens(self) -> Variant:
+        if self.model == "autoregressive" and self.num_subtokens != 1:
+            raise ValueError(f"num_subtokens: is {self.num_subtokens}; should be 1 for an autoregressive model")
+        return self
+
+
+class IdleSteps(Section):
+    """Figure 1: the event process of the sampler, without a network."""
+
+    length: PositiveInt
+    num_subtokens: Counts
+    num_steps: Counts
+    num_sequences: Annotated[int, Field(ge=2, le=2**24)]
+    seed: SampleSeed
+
+
+class Oracle(Section):
+    """Objectives at the true posterior: by enumeration up to max_states, else by Monte Carlo."""
+
+    copies_of_one_bit: Counts
+    max_states: PositiveInt
+    num_samples: Annotated[int, Field(ge=2)]
+    seed: Seed
+
+
+class Compute(Section):
+    """Where and how a stage computes."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    threads: PositiveInt  # of each job; fixed, so that sums are added up in the same order
