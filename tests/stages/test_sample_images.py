@@ -89,6 +89,13 @@ def test_progress_within_a_batch(trained, monkeypatch):
     assert {number for number, text in done if "euler-8" in text} == {10, 11, 12, 13, 14, 15}
 
 
+@pytest.mark.parametrize("objective", ["nelbo", "joint_loss"])
+def test_the_other_objectives_train_on_images(trained, objective):
+    trained.values["images"]["digits"]["training"] |= {"objective": objective, "t_min": 0.001}
+    assert trained.run("train", "digits/l3/seed0") == 0
+    assert json.loads((trained.folder("digits/l3/seed0") / "run.json").read_text())["objective"] == objective
+
+
 def test_a_likelihood_in_bits_per_dimension(trained):
     trained.values["images"]["digits"]["evaluation"] = {"num_samples": 50, "batch_size": 10, "seed": 0}
     assert trained.run("evaluate", "digits/l3/seed0") == 0
