@@ -57,7 +57,7 @@ figures: setup  ## Every figure at the default scale
 	snakemake --cores all results/figures/
 
 .PHONY: smoke
-smoke: setup  ## The whole pipeline at the smallest scale (2 minutes)
+smoke: setup  ## The whole pipeline at the smallest scale (2 to 3 minutes)
 	snakemake --cores all --config scale=smoke -- results/tables/ results/figures/
 
 .PHONY: ui
