@@ -102,7 +102,7 @@ class Task(_AnyTask):
         return self
 
     def samplers(self, variant: str) -> tuple[ImageSampler, ...]:
-        """None: the section `sampling` says all."""
+        """Empty: on tokens the section `sampling` is the one sampler."""
         return ()
 
 

@@ -56,7 +56,9 @@ def sample_images(place: Place, name: str) -> None:
             def report(done: int, base: int = base, sampler: ImageSampler = sampler) -> None:
                 update(base + done, f"images ({sampler.name})")
 
-            x, nfe = draw(network, run, sampler, settings.num_samples, settings.batch_size, settings.seed, report)
+            x, nfe = draw(
+                network, run, sampler, settings.num_samples, settings.batch_size, settings.seed, device, report
+            )
             images.append(pixels(run, x).numpy())
             described.append({"name": sampler.name, **sampler.model_dump(), **summary("nfe", nfe)})
         last = samplers[-1]
@@ -84,10 +86,10 @@ def draw(
     num: int,
     batch_size: int,
     seed: int,
+    device: torch.device,
     report: Callable[[int], None],
 ) -> tuple[Tensor, Tensor]:
     """Tokens (N, L) and network evaluations (N,) of samples from nothing, on the CPU."""
-    device = next(network.parameters()).device if isinstance(network, torch.nn.Module) else torch.device("cpu")
     batches = []
     for start in range(0, num, batch_size):
         indices = range(start, min(start + batch_size, num))
@@ -121,7 +123,8 @@ def complete(
     if sampler.kind == "euler":
         curves = {key: getattr(sampler, key) for key in ("temperature", "corrector", "time_steps")}
         given = {key: curve.model_dump() for key, curve in curves.items() if curve is not None}
-        chosen = {key: partial(getattr(euler, key), **numbers) for key, numbers in given.items()}
+        options: dict[str, Any] = {key: partial(getattr(euler, key), **numbers) for key, numbers in given.items()}
+        options |= {"num_steps": sampler.num_steps, "draws": sampler.draws, "carry_over": run.carry_over}
         return euler.euler_sample(
             network,
             y,
@@ -130,11 +133,8 @@ def complete(
             indices,
             schedule,
             subtokenizer,
-            num_steps=sampler.num_steps or 1,
-            draws=sampler.draws,
-            carry_over=run.carry_over,
             record=record,
-            **chosen,
+            **options,
         )
     times, draws = (
         uniforms.to(y.device) for uniforms in sampling.sample_uniforms(seed, indices, run.length, run.num_subtokens)
