@@ -47,8 +47,12 @@ known_entropy:
     compile: false
     log_every: 50
     checkpoint_every: 500
-  num_subtokens: [1, 2, 3]
+  models: [l1, l2, l3]
   seeds: [0, 1]
+  variants:
+    l1: {num_subtokens: 1}
+    l2: {num_subtokens: 2}
+    l3: {num_subtokens: 3}
   evaluation: &evaluation {num_samples: 100, batch_size: 10, seed: 0}
   sampling: &sampling
     {sampler: ancestral, num_samples: 10, num_steps: 64, temperature: 1.0, top_p: 1.0, batch_size: 5, seed: 0}
@@ -58,8 +62,11 @@ text:
   training:
     <<: *training
     steps: 1000
-  num_subtokens: [1, 2, 4]
+  models: [l1, l2, l4, arm, l4-plain]
   variants:
+    l1: {num_subtokens: 1}
+    l2: {num_subtokens: 2}
+    l4: {num_subtokens: 4}
     arm: {model: autoregressive}
     l4-plain: {num_subtokens: 4, carry_over: false}
   seeds: [0, 1]
@@ -76,11 +83,14 @@ toy:
     seed: 0
   network: {kind: mlp, width: 25, blocks: 3, time_conditioning: false}
   training: *training
-  num_subtokens: [1, 7]
+  models: [l1, l7]
+  variants:
+    l1: {num_subtokens: 1}
+    l7: {num_subtokens: 7}
   seeds: [0]
   evaluation: *evaluation
   sampling: *sampling
-oracle: {copies_of_one_bit: [1, 2], max_states: 1000, num_samples: 20, seed: 0}
+oracle: {num_subtokens: [1, 2], copies_of_one_bit: [1, 2], max_states: 1000, num_samples: 20, seed: 0}
 idle_steps: {length: 16, num_subtokens: [1, 2], num_steps: [8, 16], num_sequences: 10, seed: 0}
 """
 VALUES: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(MINE)))  # no section is shared
@@ -104,7 +114,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
 def write(folder: Path, content: dict[str, Any] | str | bytes, name: str = "mine.yaml") -> Path:
     path = folder / name
     if isinstance(content, dict):
-        content = yaml.safe_dump(content)
+        content = yaml.safe_dump(content, sort_keys=False)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
 
@@ -124,7 +134,7 @@ def test_every_params_file_of_the_project_loads(path: Path) -> None:
     loaded = config.load(path)
     assert loaded.scale == path.stem
     for task in loaded.tasks:
-        assert len(list(loaded.runs(task))) == len(loaded.task(task).variants) * len(loaded.task(task).seeds)
+        assert len(list(loaded.runs(task))) == len(loaded.task(task).models) * len(loaded.task(task).seeds)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +147,12 @@ def test_every_params_file_of_the_project_loads(path: Path) -> None:
         ("text.network.widht", 1, "text.network.widht: unknown key"),
         ("text.data.lenght", 1, "text.data.lenght: unknown key"),
         ("text.variants.l4", {"ell": 4}, "text.variants.l4.ell: unknown key"),
-        ("text.variants.l4", {"training": {"lr": 1}}, "text.variants.l4.training.lr: unknown key"),
-        ("text.variants.l4", {"network": {"size": 1}}, "text.variants.l4.network.size: unknown key"),
+        ("text.variants.l4", {"num_subtokens": 4, "training": {"lr": 1}}, "text.variants.l4.training.lr: unknown key"),
+        (
+            "text.variants.l4",
+            {"num_subtokens": 4, "network": {"size": 1}},
+            "text.variants.l4.network.size: unknown key",
+        ),
         ("scale", "other", "scale: unknown key; the scale is the name of the file"),
         # missing keys
         ("oracle", REMOVED, "oracle: missing"),
@@ -151,8 +165,9 @@ def test_every_params_file_of_the_project_loads(path: Path) -> None:
         ("text.training.steps", True, "text.training.steps: is true; should be a valid integer"),
         ("text.training.steps", 1.5, "text.training.steps: is 1.5; should be a valid integer"),
         ("text.training.compile", "yes", 'text.training.compile: is "yes"; should be a valid boolean'),
-        ("text.num_subtokens", 2, "text.num_subtokens: is 2; should be a valid list"),
-        ("text.num_subtokens", [[1]], "text.num_subtokens.0: is [1]; should be a valid integer"),
+        ("text.models", "l1", 'text.models: is "l1"; should be a valid list'),
+        ("text.models", [1], "text.models.0: is 1; should be a valid string"),
+        ("oracle.num_subtokens", [[1]], "oracle.num_subtokens.0: is [1]; should be a valid integer"),
         ("text.variants", [1], "text.variants: is [1]; should be a mapping"),
         ("text.variants.x", None, "text.variants.x: is null; should be a mapping"),
         ("text.variants.x", {"training": 5}, "text.variants.x.training: is 5; should be a mapping"),
@@ -180,13 +195,19 @@ def test_every_params_file_of_the_project_loads(path: Path) -> None:
         ("text.seeds", [0, 0], "text.seeds: is [0, 0]; a value stands twice"),
         ("text.seeds", [2**63], "text.seeds.0: is 9223372036854775808; should be less than 9223372036854775808"),
         ("idle_steps.num_steps", [8, 8], "idle_steps.num_steps: is [8, 8]; a value stands twice"),
-        ("text.num_subtokens", [0], "text.num_subtokens.0: is 0; should be greater than 0"),
-        ("text.num_subtokens", [1, 1], "text.num_subtokens: is [1, 1]; a value stands twice"),
-        ("text.num_subtokens", [11], "text.variants.l11.num_subtokens: is 11; should be at most 10"),
-        ("text.num_subtokens", [5], "text.network.width: is 24; should be divisible by num_subtokens 5 of variant l5"),
+        ("oracle.num_subtokens", [0], "oracle.num_subtokens.0: is 0; should be greater than 0"),
+        ("oracle.num_subtokens", [1, 4], "oracle.num_subtokens: is 4; should be at most 3"),
+        ("text.models", [], "text.models: is []; list should have at least 1 item"),
+        ("text.models", ["l1", "l1"], 'text.models: is ["l1", "l1"]; a value stands twice'),
+        ("text.models", ["l1", "l8"], "text.models: l8 is no variant; allowed: l1, l2, l4, arm, l4-plain"),
+        ("text.variants.x", {"num_subtokens": 11}, "text.variants.x.num_subtokens: is 11; should be at most 10"),
+        (
+            "text.variants.x",
+            {"num_subtokens": 5},
+            "text.network.width: is 24; should be divisible by num_subtokens 5 of variant x",
+        ),
         ("text.network.heads", 5, "text.network.width: is 24; should be divisible by 2 x heads = 10 of variant l1"),
-        ("text.variants.l4", {"num_subtokens": 2}, "text.variants.l4.num_subtokens: should be 4"),
-        ("text.variants.data", {}, "text.variants.data: the name is taken"),
+        ("text.variants.l4", {"num_subtokens": 2}, "text.variants.l4.num_subtokens: is 2; should be 4"),
         ("text.variants.a/b", {}, 'text.variants.a/b: is "a/b"; String should match pattern'),
         (
             "text.variants.x",
@@ -197,28 +218,28 @@ def test_every_params_file_of_the_project_loads(path: Path) -> None:
         # overrides are checked as if they stood in the task
         (
             "text.variants.l4",
-            {"training": {"learning_rate": -1.0}},
+            {"num_subtokens": 4, "training": {"learning_rate": -1.0}},
             "text.variants.l4.training.learning_rate: is -1.0; should be greater than 0",
         ),
         (
             "text.variants.l4",
-            {"training": {"warmup_steps": 2000}},
+            {"num_subtokens": 4, "training": {"warmup_steps": 2000}},
             "text.variants.l4.training.warmup_steps: is 2000; should be at most steps 1000",
         ),
         (
             "text.variants.l4",
-            {"network": {"width": 30}},
+            {"num_subtokens": 4, "network": {"width": 30}},
             "text.variants.l4.network.width: is 30; should be divisible by num_subtokens 4 of variant l4",
         ),
         (
             "text.variants.l4",
-            {"network": {"heads": 0}},
+            {"num_subtokens": 4, "network": {"heads": 0}},
             "text.variants.l4.network.heads: is 0; should be greater than 0",
         ),
-        ("text.variants.l4", {"network": {"width": "a"}}, 'text.variants.l4.network.width: is "a"'),
+        ("text.variants.l4", {"num_subtokens": 4, "network": {"width": "a"}}, 'text.variants.l4.network.width: is "a"'),
         (
             "text.variants.l4",
-            {"network": {"kind": "mlp"}},
+            {"num_subtokens": 4, "network": {"kind": "mlp"}},
             "text.variants.l4.network.kind: is \"mlp\"; should be 'dit'",
         ),
         # a task's own kind of data and network
@@ -296,18 +317,16 @@ def test_own_files_are_taken(tmp_path: Path) -> None:
     assert problem(write(tmp_path, both)) == "text.data: give either files or hub, not both"
 
 
-def test_num_subtokens_makes_a_variant_each(tmp_path: Path) -> None:
-    values = changed("text.num_subtokens", [1, 4])
-    values["text"]["variants"] = {"l4": {"carry_over": False}, "arm": {"model": "autoregressive"}}
-    text = config.load(write(tmp_path, values)).text
-    assert list(text.variants) == ["l1", "l4", "arm"]
-    assert (text.variants["l1"].num_subtokens, text.variants["l1"].carry_over) == (1, True)
-    assert (text.variants["l4"].num_subtokens, text.variants["l4"].carry_over) == (4, False)
-    assert text.variants["arm"].model == "autoregressive"
+def test_the_models_are_trained_in_their_order_and_the_other_variants_are_not(tmp_path: Path) -> None:
+    loaded = config.load(write(tmp_path, changed("text.models", ["arm", "l4-plain", "l1"])))
+    runs = [(run.variant, run.model, run.num_subtokens, run.carry_over) for run in loaded.runs("text") if run.seed == 0]
+    assert runs == [("arm", "autoregressive", 1, True), ("l4-plain", "masked", 4, False), ("l1", "masked", 1, True)]
 
 
 def test_runs_hold_their_overrides(tmp_path: Path) -> None:
-    values = changed("text.variants.l4", {"training": {"learning_rate": 0.5}, "network": {"blocks": 7}})
+    values = changed(
+        "text.variants.l4", {"num_subtokens": 4, "training": {"learning_rate": 0.5}, "network": {"blocks": 7}}
+    )
     loaded = config.load(write(tmp_path, values))
     run, other = loaded.run("text/l4/seed1"), loaded.run("text/l2/seed1")
     assert (run.training.learning_rate, run.network.blocks, run.seed, run.num_subtokens) == (0.5, 7, 1, 4)
@@ -337,7 +356,7 @@ def digests(content: dict[str, Any] | str, folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("key", "value", "depends"),
     [
-        ("text.variants.l4", {"training": {"learning_rate": 0.5}}, lambda name: name.startswith("text/l4/")),
+        ("text.variants.l4.training", {"learning_rate": 0.5}, lambda name: name.startswith("text/l4/")),
         ("text.variants.l4-plain.network", {"dropout": 0.5}, lambda name: name.startswith("text/l4-plain/")),
         ("text.training.steps", 999, lambda name: name.startswith("text/")),
         ("text.data.length", 32, lambda name: name.startswith("text/")),
@@ -359,7 +378,8 @@ def test_a_digest_changes_with_what_the_run_depends_on(
 def test_a_comment_an_added_variant_and_a_new_seed_change_no_digest(tmp_path: Path) -> None:
     before = digests(MINE, tmp_path)
     assert digests("# a comment\n" + MINE.replace("steps: 3000", "steps:  3_000  # as ever"), tmp_path) == before
-    more = changed("text.num_subtokens", [1, 2, 4, 8])
+    more = changed("text.models", ["l1", "l2", "l4", "arm", "l4-plain", "l8"])
+    more["text"]["variants"]["l8"] = {"num_subtokens": 8}
     more["text"]["seeds"] = [0, 1, 2]
     assert before.items() < digests(more, tmp_path).items()
 

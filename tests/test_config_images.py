@@ -40,32 +40,34 @@ def write(folder: Path, changes: dict[str, Any], task: str = "digits") -> Path:
         ("digits", "network", {"kind": "mlp", "width": 8, "blocks": 1, "time_conditioning": False}, ["unet"]),
         ("digits", "network.multipliers", [1, 1, 1, 1, 1], ["multipliers", "5 levels", "8"]),
         ("digits", "network.width", 20, ["digits.network.norm_groups"]),
-        ("digits", "num_subtokens", [1, 6], ["variants.l6", "at most 5", "17"]),
-        ("digits", "num_subtokens", [5], ["digits.network.width", "24", "divisible by 5", "l5"]),
+        ("digits", "variants.x", {"num_subtokens": 6}, ["variants.x", "at most 5", "17"]),
+        ("digits", "variants.x", {"num_subtokens": 5}, ["digits.network.width", "24", "divisible by 5", "x"]),
+        ("digits", "models", ["l3", "l9"], ["digits.models", "l9", "l3, mixture"]),
+        ("digits", "samplers.x", [{"kind": "first_hitting"}], ["digits.samplers.x", "no variant"]),
+        ("digits", "samplers", {"l3": [{"kind": "first_hitting"}]}, ["digits.samplers.mixture", "missing"]),
         ("digits", "data.augmentation", "flip", ["digits.data.augmentation", "flip", "shift"]),
         ("digits", "data.test_fraction", 1.5, ["test_fraction", "1.5"]),
         ("digits", "data.kind", "text", ["digits.data", "text"]),
-        ("digits", "variants", {"s": {"super_tokens": True}}, ["variants.s.super_tokens", "3 channels"]),
-        ("digits", "variants", {"features": {}}, ["variants.features", "taken"]),
-        ("digits", "variants", {"arm": {"model": "autoregressive"}}, ["variants.arm.model", "autoregressive"]),
+        ("digits", "variants.s", {"super_tokens": True}, ["variants.s.super_tokens", "3 channels"]),
+        ("digits", "variants.arm", {"model": "autoregressive"}, ["variants.arm.model", "autoregressive"]),
         ("digits", "training.gradient_clip", 0, ["digits.training.gradient_clip", "0"]),
-        ("digits", "sampling.samplers", [], ["digits.sampling.samplers"]),
-        ("digits", "sampling.samplers", [{"kind": "euler"}], ["num_steps", "euler"]),
-        ("digits", "sampling.samplers", [{"kind": "euler", "num_steps": 0}], ["num_steps", "0"]),
-        ("digits", "sampling.samplers", [{"kind": "first_hitting", "num_steps": 4}], ["num_steps", "null"]),
+        ("digits", "samplers.l3", [], ["digits.samplers.l3"]),
+        ("digits", "samplers.l3", [{"kind": "euler"}], ["num_steps", "euler"]),
+        ("digits", "samplers.l3", [{"kind": "euler", "num_steps": 0}], ["num_steps", "0"]),
+        ("digits", "samplers.l3", [{"kind": "first_hitting", "num_steps": 4}], ["num_steps", "null"]),
         (
             "digits",
-            "sampling.samplers",
+            "samplers.l3",
             [{"kind": "ancestral", "num_steps": 4, "draws": "marginals"}],
             ["draws", "joint"],
         ),
         (
             "digits",
-            "sampling.samplers",
+            "samplers.l3",
             [{"kind": "ancestral", "num_steps": 4, "corrector": {"a": 1.0, "n": 1.0, "b": 1.0}}],
             ["corrector", "euler"],
         ),
-        ("digits", "sampling.samplers", [{"kind": "euler", "num_steps": 4}] * 2, ["samplers", "twice"]),
+        ("digits", "samplers.l3", [{"kind": "euler", "num_steps": 4}] * 2, ["samplers", "twice"]),
         ("digits", "classifier.steps", -1, ["digits.classifier.steps", "-1"]),
         ("digits", "fidelity.kid_subset_size", 1, ["kid_subset_size", "1"]),
         ("digits", "fidelity.inception_weights", "/no/such.pth", ["digits.fidelity.inception_weights", "/no/such.pth"]),
@@ -107,11 +109,10 @@ def test_super_tokens_change_what_the_network_sees() -> None:
     assert (run.vocab_size, run.length) == (256**1.5, run.data.length * 2 / 3)
 
 
-def test_a_variant_has_the_samplers_of_its_task_or_its_own(tmp_path: Path) -> None:
-    own = [{"kind": "euler", "num_steps": 3}]
-    task = config.load(write(tmp_path, {"variants": {"a": {}, "b": {"samplers": own}}})).images["digits"]
-    assert task.samplers("a") == task.sampling.samplers
-    assert [sampler.name for sampler in task.samplers("b")] == ["euler-3"]
+def test_a_model_has_its_own_samplers(tmp_path: Path) -> None:
+    task = config.load(write(tmp_path, {"samplers.mixture": [{"kind": "euler", "num_steps": 3}]})).images["digits"]
+    assert [sampler.name for sampler in task.samplers["l3"]] == ["euler-1", "first_hitting", "euler-8"]
+    assert [sampler.name for sampler in task.samplers["mixture"]] == ["euler-3"]
 
 
 def test_the_paper_params_have_the_sampler_of_every_published_cell() -> None:
@@ -124,7 +125,7 @@ def test_the_paper_params_have_the_sampler_of_every_published_cell() -> None:
     for cell in cells:
         task = tasks[cell["dataset"]]
         name = "super" if cell["num_subtokens"] == "2/3" else f"l{cell['num_subtokens']}"
-        (sampler,) = (s for s in task.samplers(name) if s.num_steps == int(cell["nfe"]))
+        (sampler,) = (s for s in task.samplers[name] if s.num_steps == int(cell["nfe"]))
         assert (sampler.draws == "marginals") == task.variants[name].carry_over == (cell["carry_over"] == "yes")
         for key, values in off.items():
             curve = getattr(sampler, key)

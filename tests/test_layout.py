@@ -27,6 +27,7 @@ def outputs(loaded: config.Config) -> list[Path]:
         if task in loaded.images:
             made += layout.feature_files(root, loaded, task)
             made += [layout.quality_file(root, run.name) for run in loaded.runs(task)]
+    made += layout.metrics_files(RESULTS, loaded)
     for table in layout.TABLES:
         made += layout.table_files(RESULTS, table)
     for figure in layout.FIGURES:
@@ -35,7 +36,7 @@ def outputs(loaded: config.Config) -> list[Path]:
 
 
 def of_one_scale(loaded: config.Config) -> set[Path]:
-    return {path for path in outputs(loaded) if path.parts[1] not in ("tables", "figures")}
+    return {path for path in outputs(loaded) if path.parts[1] not in ("tables", "figures", "metrics")}
 
 
 @pytest.fixture(params=PARAMS, ids=lambda path: path.stem)
@@ -83,7 +84,7 @@ def test_every_likelihood_and_every_sample_is_used(loaded: config.Config) -> Non
         for run in layout.sampled_runs(loaded, "known_entropy")
         for path in layout.sample_files(layout.scale_root(RESULTS, loaded.scale), run.name)
     }
-    results = {path for path in outputs(loaded) if path.name in ("likelihood.json", "samples.json", "samples.npy")}
+    results = {path for path in outputs(loaded) if "likelihood" in path.parts or path.stem == "samples"}
     assert results - used == idle  # the known source is there for its likelihood
 
 
@@ -91,7 +92,7 @@ def test_samples_come_from_the_first_seed_of_every_variant(loaded: config.Config
     for task in config.TOKEN_TASKS:
         section = loaded.task(task)
         sampled = list(layout.sampled_runs(loaded, task))
-        assert [run.variant for run in sampled] == list(section.variants)
+        assert [run.variant for run in sampled] == list(section.models)
         assert {run.seed for run in sampled} == {section.seeds[0]}
 
 

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import (
@@ -23,15 +23,16 @@ from mdm_prime.sections import (
     Compute,
     IdleSteps,
     ImageVariant,
+    Name,
     Oracle,
     Section,
 )
-from mdm_prime.tasks import NAME, ImageTask, Run, Task
+from mdm_prime.tasks import ImageTask, Run, Task
 
 TOKEN_TASKS = ("known_entropy", "text", "toy")
 NOT_A_TASK = (*TOKEN_TASKS, "log")  # what else lies in results/SCALE/
 ENVIRONMENT_SCALE = "MDM_PRIME_SCALE"
-NOT_A_SCALE = ("tables", "figures", "reference", "tracking", "mlartifacts")  # what else lies in results/
+NOT_A_SCALE = ("tables", "figures", "metrics", "reference", "tracking", "mlartifacts")  # what else lies in results/
 
 S = TypeVar("S", bound=Section)
 
@@ -44,7 +45,7 @@ class Config(Section):
     known_entropy: Task
     text: Task
     toy: Task
-    images: dict[Annotated[str, Field(pattern=NAME)], ImageTask] = Field(default_factory=dict)
+    images: dict[Name, ImageTask] = Field(default_factory=dict)
     oracle: Oracle
     idle_steps: IdleSteps
 
@@ -63,6 +64,9 @@ class Config(Section):
         for name in TOKEN_TASKS:
             if (kind := self.task(name).data.kind) != name:
                 raise ValueError(f"{name}.data.kind: is {kind}; should be {name}")
+        limit = (self.known_entropy.data.vocab_size - 1).bit_length()
+        if (most := max(self.oracle.num_subtokens)) > limit:
+            raise ValueError(f"oracle.num_subtokens: is {most}; should be at most {limit}, the binary digits of a token")
         return self
 
     @property
@@ -90,9 +94,10 @@ class Config(Section):
         return task
 
     def runs(self, task_name: str) -> Iterator[Run]:
-        """Every run of a task, variants in the order of their names' first mention, seeds innermost."""
+        """Every run of a task, models in the order of `models`, seeds innermost."""
         task = self.task(task_name)
-        for name, variant in task.variants.items():
+        for name in task.models:
+            variant = task.variants[name]
             for seed in task.seeds:
                 yield Run(
                     task=task_name,
@@ -116,13 +121,8 @@ class Config(Section):
         return runs[name]
 
 
-def load(path: str | Path) -> Config:
-    """Reads and validates a params file; the scale is the file's stem.
-
-    Raises UserError, with one line, for a missing or unreadable file, an unknown key, a wrong type
-    or an impossible value.
-    """
-    path = Path(path)
+def read(path: Path) -> dict[str, Any]:
+    """The values of a params file as they stand there. Raises UserError, with one line, where it is no YAML mapping."""
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except OSError as error:
@@ -132,11 +132,19 @@ def load(path: str | Path) -> Config:
         raise UserError(f"{path}: not YAML: {message}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: holds no section; copy params/default.yaml and change it")
+    return values
+
+
+def load(path: str | Path) -> Config:
+    """Reads and validates a params file; the scale is the file's stem.
+
+    Raises UserError, with one line, for a missing or unreadable file, an unknown key, a wrong type
+    or an impossible value.
+    """
+    path = Path(path)
+    values = read(path)
     if "scale" in values:
         raise UserError(f"{path}: scale: unknown key; the scale is the name of the file")
-    images = values.get("images")
-    for task in (*(values.get(name) for name in TOKEN_TASKS), *(images.values() if isinstance(images, dict) else ())):
-        _expand_num_subtokens(task)
     try:
         config = Config.model_validate_json(json.dumps({**values, "scale": path.stem}), strict=True)
     except ValidationError as error:
@@ -144,7 +152,7 @@ def load(path: str | Path) -> Config:
     except (TypeError, ValueError, RecursionError) as error:  # a date, a set, a loop: YAML has more than JSON
         raise UserError(f"{path}: a value is neither number, text, truth value, list nor mapping ({error})") from None
     for name, task in config.tasks.items():
-        where = (name,) if name in TOKEN_TASKS else ("images", name)
+        where = section_of(name).split(".")
         for variant_name, variant in task.variants.items():
             for part in ("network", "training"):
                 try:
@@ -152,6 +160,11 @@ def load(path: str | Path) -> Config:
                 except ValidationError as error:
                     raise UserError(_one_line(path, error, (*where, "variants", variant_name, part))) from None
     return config
+
+
+def section_of(task: str) -> str:
+    """The dotted key of a task's section."""
+    return task if task in TOKEN_TASKS else f"images.{task}"
 
 
 def default_params() -> str:
@@ -176,18 +189,6 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(  # YAML 1.1 takes 2e-3 for text
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
-
-
-def _expand_num_subtokens(task: Any) -> None:
-    """`num_subtokens: [1, 2]` gives the variants l1 and l2; an entry of `variants` by that name adds to it."""
-    if isinstance(task, dict) and isinstance(task.get("num_subtokens"), list):
-        named = task.get("variants") or {}
-        if isinstance(named, dict):
-            expanded = {f"l{number}": {"num_subtokens": number} for number in task["num_subtokens"]}
-            task["variants"] = expanded | {
-                key: {**expanded.get(key, {}), **value} if isinstance(value, dict) else value
-                for key, value in named.items()
-            }
 
 
 def _override(section: S, values: Mapping[str, Any]) -> S:

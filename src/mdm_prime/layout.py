@@ -40,9 +40,8 @@ DATA_FILES = {
     "toy": ("train.npy", "validation.npy", "meta.json", "density.npy"),
 }
 IMAGE_DATA_FILES = ("train.npy", "validation.npy", "meta.json", "train_labels.npy", "validation_labels.npy")
-RUN_FILES = ("weights.safetensors", "run.json", "history.csv")
+NETWORK_FILES = ("weights.safetensors", "run.json")
 SAMPLE_FILES = ("samples.npy", "samples.json")
-IMAGE_SAMPLE_FILES = (*SAMPLE_FILES, "imputation.npz", "path.npz")
 
 
 def scale_root(results: str | Path, scale: str) -> Path:
@@ -68,21 +67,36 @@ def baselines_file(root: str | Path, task: str) -> Path:
     return Path(root) / task / "features" / "baselines.json"
 
 
-def run_dir(root: str | Path, run: str) -> Path:
-    """`run` is TASK/VARIANT/seedN."""
-    return Path(root) / run
+def of_run(root: str | Path, kind: str, run: str) -> Path:
+    """TASK/KIND/VARIANT/seedN of a run, which is called TASK/VARIANT/seedN: a folder holds one kind of all runs.
+
+    So a stage of DVC that joins runs depends on one folder, whatever runs the params name.
+    """
+    task, variant, seed = run.split("/")
+    return Path(root) / task / kind / variant / seed
+
+
+def network_dir(root: str | Path, run: str) -> Path:
+    """The trained network; while it is trained, the state that training goes on from."""
+    return of_run(root, "networks", run)
+
+
+def history_file(root: str | Path, run: str) -> Path:
+    """The training loss over the steps."""
+    return of_run(root, "history", run).with_suffix(".csv")
 
 
 def run_files(root: str | Path, run: str) -> list[Path]:
-    return [run_dir(root, run) / name for name in RUN_FILES]
+    """What training makes."""
+    return [*(network_dir(root, run) / name for name in NETWORK_FILES), history_file(root, run)]
 
 
 def likelihood_file(root: str | Path, run: str) -> Path:
-    return run_dir(root, run) / "likelihood.json"
+    return of_run(root, "likelihood", run).with_suffix(".json")
 
 
 def sample_files(root: str | Path, run: str) -> list[Path]:
-    return [run_dir(root, run) / name for name in SAMPLE_FILES]
+    return [of_run(root, "samples", run) / name for name in SAMPLE_FILES]
 
 
 def feature_files(root: str | Path, config: Config, task: str) -> list[Path]:
@@ -92,12 +106,22 @@ def feature_files(root: str | Path, config: Config, task: str) -> list[Path]:
 
 
 def image_sample_files(root: str | Path, run: str) -> list[Path]:
-    return [run_dir(root, run) / name for name in IMAGE_SAMPLE_FILES]
+    return [*sample_files(root, run), imputation_file(root, run), path_file(root, run)]
+
+
+def imputation_file(root: str | Path, run: str) -> Path:
+    """Images completed from what is given of them."""
+    return of_run(root, "samples", run) / "imputation.npz"
+
+
+def path_file(root: str | Path, run: str) -> Path:
+    """Images on their way from all masked to finished."""
+    return of_run(root, "samples", run) / "path.npz"
 
 
 def quality_file(root: str | Path, run: str) -> Path:
     """Distances of a run's images from the real ones, for every sampler."""
-    return run_dir(root, run) / "quality.json"
+    return of_run(root, "quality", run).with_suffix(".json")
 
 
 def oracle_file(root: str | Path) -> Path:
@@ -150,9 +174,7 @@ def figure_inputs(results: str | Path, config: Config, name: str) -> list[Path]:
     """The files that a figure is drawn from."""
     root = scale_root(results, config.scale)
     tables = Path(results) / "tables"
-
-    def first(task: str) -> list[str]:
-        return [run.name for run in config.runs(task) if run.seed == config.task(task).seeds[0]]
+    image_runs = [run.name for task in config.images for run in config.runs(task)]
 
     if name in ("bound_validity", "idle_steps"):
         return [tables / f"{name}.csv"]
@@ -164,18 +186,33 @@ def figure_inputs(results: str | Path, config: Config, name: str) -> list[Path]:
         samples = [file for run in sampled_runs(config, "toy") for file in sample_files(root, run.name)]
         return [data_dir(root, "toy") / "density.npy", *samples]
     if name == "training_curves":
-        histories = [run_dir(root, run.name) / "history.csv" for task in config.tasks for run in config.runs(task)]
+        histories = [history_file(root, run.name) for task in config.tasks for run in config.runs(task)]
         return [data_dir(root, task) / "meta.json" for task in config.tasks] + histories
     if name.startswith("image_quality"):
         return [tables / "image_quality.csv"]
     if name == "image_samples":
         real = [data_dir(root, task) / file for task in config.images for file in ("meta.json", "validation.npy")]
-        return real + [file for task in config.images for run in first(task) for file in sample_files(root, run)]
+        return real + [file for run in image_runs for file in sample_files(root, run)]
     if name in ("image_imputation", "image_denoising"):
-        file = {"image_imputation": "imputation.npz", "image_denoising": "path.npz"}[name]
+        file = {"image_imputation": imputation_file, "image_denoising": path_file}[name]
         meta = [data_dir(root, task) / "meta.json" for task in config.images]
-        return meta + [run_dir(root, run) / file for task in config.images for run in first(task)]
+        return meta + [file(root, run) for run in image_runs]
     raise KeyError(name)
+
+
+def metrics_dir(results: str | Path) -> Path:
+    return Path(results) / "metrics"
+
+
+def metrics_files(results: str | Path, config: Config) -> list[Path]:
+    """The headline numbers of each model, for `dvc metrics`."""
+    return [metrics_dir(results) / name / f"{model}.json" for name, task in config.tasks.items() for model in task.models]
+
+
+def metrics_inputs(results: str | Path) -> list[Path]:
+    """The tables that the headline numbers come from."""
+    names = ("bound_validity", "image_likelihood", "image_quality", "text_perplexity", "toy_likelihood")
+    return [table_files(results, name)[0] for name in names]
 
 
 def table_files(results: str | Path, name: str) -> list[Path]:

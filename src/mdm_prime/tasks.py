@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,15 +13,17 @@ from pydantic import Field, model_validator
 
 from mdm_prime.sections import (
     Classifier,
-    Counts,
     Data,
     Evaluation,
     Fidelity,
     ImageSampler,
+    ImageSamplers,
     ImageSampling,
     ImagesData,
     ImageVariant,
     KnownEntropyData,
+    Name,
+    Names,
     Network,
     Sampling,
     Section,
@@ -31,7 +34,6 @@ from mdm_prime.sections import (
     Variant,
 )
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 PIXEL_CHANNELS, SUPER_TOKENS, SUPER_TOKEN_VALUES = 3, 2, 4096  # 256^3 = 4096^2: three channels as two tokens
 
 
@@ -75,7 +77,7 @@ class _AnyTask(Section):
 
     network: Network
     training: Training
-    num_subtokens: Counts  # a masked model, named lN, for each
+    models: Names  # the variants to train, in the order of tables and figures
     seeds: Seeds
     evaluation: Evaluation
 
@@ -84,7 +86,7 @@ class Task(_AnyTask):
     """A data set of token sequences, and the models trained, evaluated and sampled on it."""
 
     data: Annotated[KnownEntropyData | TextData | ToyData, Field(discriminator="kind")]
-    variants: dict[Annotated[str, Field(pattern=NAME)], Variant] = Field(default_factory=dict)
+    variants: dict[Name, Variant]
     sampling: Sampling
 
     @model_validator(mode="after")
@@ -95,23 +97,25 @@ class Task(_AnyTask):
             raise ValueError("training.objective: cross_entropy is for images")
         if not isinstance(self.data, TextData) and self.sampling.prefix:
             raise ValueError("sampling.prefix: is for text only")
-        _check_variants(self.variants, self.num_subtokens, ("data",))
+        _check_names(self.models, self.variants)
         for name, variant in self.variants.items():
             _check_base(name, variant.num_subtokens, self.data.vocab_size)
             _check_network(name, self.network, variant)
         return self
 
-    def samplers(self, variant: str) -> tuple[ImageSampler, ...]:
+    @property
+    def samplers(self) -> Mapping[str, tuple[ImageSampler, ...]]:
         """Empty: on tokens the section `sampling` is the one sampler."""
-        return ()
+        return {}
 
 
 class ImageTask(_AnyTask):
     """A set of images, and the models trained, evaluated, sampled and compared on it."""
 
     data: Annotated[ImagesData, Field(discriminator="kind")]
-    variants: dict[Annotated[str, Field(pattern=NAME)], ImageVariant] = Field(default_factory=dict)
+    variants: dict[Name, ImageVariant]
     sampling: ImageSampling
+    samplers: dict[Name, ImageSamplers]  # of every model
     classifier: Classifier
     fidelity: Fidelity
 
@@ -136,23 +140,28 @@ class ImageTask(_AnyTask):
                     f"network.width: width x multipliers[0] is {width}; should be divisible by {parts}, the sub-tokens "
                     f"of a pixel in variant {name}"
                 )
-        _check_variants(self.variants, self.num_subtokens, ("data", "features"))
+        _check_names(self.models, self.variants)
+        for name in self.samplers:
+            if name not in self.variants:
+                raise ValueError(f"samplers.{name}: is no variant; allowed: {', '.join(self.variants)}")
+        for name in self.models:
+            if name not in self.samplers:
+                raise ValueError(f"samplers.{name}: missing; every one of models needs its samplers")
         if self.data.size % 2 ** (len(self.network.multipliers) - 1):
             raise ValueError(f"network.multipliers: {len(self.network.multipliers)} levels halve size {self.data.size}")
         return self
 
-    def samplers(self, variant: str) -> tuple[ImageSampler, ...]:
-        """The samplers of a variant."""
-        return self.variants[variant].samplers or self.sampling.samplers
 
-
-def _check_variants(variants: Mapping[str, Variant], num_subtokens: tuple[int, ...], taken: tuple[str, ...]) -> None:
-    for number in num_subtokens:
-        if variants[f"l{number}"].num_subtokens != number:
-            raise ValueError(f"variants.l{number}.num_subtokens: should be {number}; or give the variant another name")
-    for name in taken:
-        if name in variants:
-            raise ValueError(f"variants.{name}: the name is taken by a folder of the data set")
+def _check_names(models: tuple[str, ...], variants: Mapping[str, Variant]) -> None:
+    for name in models:
+        if name not in variants:
+            raise ValueError(f"models: {name} is no variant; allowed: {', '.join(variants)}")
+    for name, variant in variants.items():
+        if (digits := re.fullmatch(r"l(\d+)", name)) and variant.num_subtokens != int(digits[1]):
+            raise ValueError(
+                f"variants.{name}.num_subtokens: is {variant.num_subtokens}; should be {digits[1]}; "
+                "or give the variant another name"
+            )
 
 
 def _check_base(name: str, num_subtokens: int, vocab_size: int) -> None:

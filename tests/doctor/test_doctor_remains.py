@@ -51,7 +51,7 @@ def test_a_running_snakemake_is_seen_in_its_folder_only(tmp_path):
 
 def test_leftovers():
     has_state(remains.leftovers(scene_of()), "ok", "none")
-    run = Path("results/mine/text/l2/seed0")
+    run = Path("results/mine/text/networks/l2/seed0")
     run.mkdir(parents=True)
     (run / "state.safetensors").touch()
     (run / ".weights-a1b2c3d4.safetensors").touch()  # may still be written
@@ -63,7 +63,7 @@ def test_leftovers():
 
 
 def test_a_state_of_a_run_that_is_no_more():
-    gone, other_scale = Path("results/mine/text/l9/seed0"), Path("results/paper/text/l9/seed0")
+    gone, other_scale = Path("results/mine/text/networks/l9/seed0"), Path("results/paper/text/networks/l9/seed0")
     for run in (gone, other_scale):
         run.mkdir(parents=True)
         (run / "state.safetensors").touch()

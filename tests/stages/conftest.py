@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mdm_prime import cli
+from mdm_prime import cli, layout
 
 SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
 TRAINING = {"objective": "joint_loss", "steps": 20, "batch_size": 32, "log_every": 10, "checkpoint_every": 20}
@@ -12,15 +12,21 @@ TINY = {  # what the tests count on; the rest is as in the smoke parameters
     "known_entropy": {
         "data": {"vocab_size": 5, "length": 2, "train_sequences": 2000, "validation_sequences": 500},
         "training": TRAINING,
-        "num_subtokens": [1, 2],
+        "models": ["l1", "l2"],
         "seeds": [0],
         "evaluation": {"num_samples": 1000, "batch_size": 250},
         "sampling": {"sampler": "ancestral", "num_samples": 100, "num_steps": 16, "batch_size": 50},
     },
     "text": {
         "training": TRAINING,
-        "num_subtokens": [1, 2, 4],
-        "variants": {"arm": {"model": "autoregressive"}, "l2-plain": {"num_subtokens": 2, "carry_over": False}},
+        "models": ["l1", "l2", "l4", "arm", "l2-plain"],
+        "variants": {
+            "l1": {},
+            "l2": {"num_subtokens": 2},
+            "l4": {"num_subtokens": 4},
+            "arm": {"model": "autoregressive"},
+            "l2-plain": {"num_subtokens": 2, "carry_over": False},
+        },
         "seeds": [0, 1],
         "sampling": {"sampler": "ancestral", "temperature": 0.9, "top_p": 0.95},
     },
@@ -56,8 +62,15 @@ class Workplace:
         """The exit code."""
         return cli.main(self.arguments(*verb))
 
-    def folder(self, run):
-        return self.root / run
+    def file(self, run, name):
+        """A file of a run by its kind: weights, state, history, likelihood, samples, quality."""
+        kind = {
+            "history.csv": layout.history_file(self.root, run),
+            "likelihood.json": layout.likelihood_file(self.root, run),
+            "quality.json": layout.quality_file(self.root, run),
+        }
+        samples = {path.name: path for path in layout.image_sample_files(self.root, run)}
+        return (kind | samples).get(name, layout.network_dir(self.root, run) / name)
 
 
 @pytest.fixture

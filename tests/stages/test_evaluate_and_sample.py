@@ -37,7 +37,7 @@ def text(workplace, tmp_path):
 
 
 def read(workplace, run, name):
-    return json.loads((workplace.folder(run) / name).read_text())
+    return json.loads(workplace.file(run, name).read_text())
 
 
 def network_of(workplace, run):
@@ -55,9 +55,9 @@ def test_likelihood_file(trained):
     entropy = json.loads((trained.root / "known_entropy/data/meta.json").read_text())["entropy_per_token"]
     assert found["nelbo"] > entropy - 4 * found["nelbo_stderr"]
     assert found["train_tokens"] == 20 * 32 * 2
-    first = (trained.folder(MASKED) / "likelihood.json").read_bytes()
+    first = trained.file(MASKED, "likelihood.json").read_bytes()
     assert trained.run("evaluate", MASKED) == 0
-    assert (trained.folder(MASKED) / "likelihood.json").read_bytes() == first
+    assert trained.file(MASKED, "likelihood.json").read_bytes() == first
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "sample"])
@@ -82,7 +82,7 @@ def test_weights_of_other_data_are_refused(trained, capsys, verb):
 
 @pytest.mark.parametrize("verb", ["evaluate", "sample"])
 def test_without_weights_the_message_says_what_to_do(trained, capsys, verb):
-    (trained.folder(MASKED) / "weights.safetensors").unlink()
+    trained.file(MASKED, "weights.safetensors").unlink()
     assert trained.run(verb, MASKED) == 2
     assert "weights.safetensors: cannot be read" in capsys.readouterr().err
 
@@ -99,9 +99,9 @@ def test_samples_do_not_depend_on_the_batch_size(trained):
     for batch_size in (100, 7):
         trained.set("known_entropy", "sampling", batch_size=batch_size)
         assert trained.run("sample", MASKED) == 0
-        found.append([(trained.folder(MASKED) / name).read_bytes() for name in ("samples.npy", "samples.json")])
+        found.append([trained.file(MASKED, name).read_bytes() for name in ("samples.npy", "samples.json")])
     assert found[0] == found[1]
-    x, description = np.load(trained.folder(MASKED) / "samples.npy"), read(trained, MASKED, "samples.json")
+    x, description = np.load(trained.file(MASKED, "samples.npy")), read(trained, MASKED, "samples.json")
     assert x.shape == (100, 2)
     assert x.dtype == np.uint8
     assert x.max() < 5
@@ -146,7 +146,7 @@ def test_masked_text_model_end_to_end(text, run):
     found, description = read(text, run, "likelihood.json"), read(text, run, "samples.json")
     assert found["carry_over"] == description["carry_over"] == ("plain" not in run)
     assert found["base"] ** found["num_subtokens"] > 280  # invalid codes are possible
-    assert np.load(text.folder(run) / "samples.npy").max() < 280
+    assert np.load(text.file(run, "samples.npy")).max() < 280
     assert all(words.startswith("the mask") for words in description["texts"])
     assert description["nfe_mean"] + description["idle_steps_mean"] == pytest.approx(5)
 

@@ -63,7 +63,7 @@ def write_data(workplace, task="digits", vocab_size=17, classes=3, sha256="a" * 
 
 
 def write_samples(workplace, samples, run=RUN, **changes):
-    folder = workplace.folder(run)
+    folder = workplace.file(run, "samples.npy").parent
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "samples.npy", samples)
     (folder / "samples.json").write_text(json.dumps(DESCRIBED | changes))
@@ -124,7 +124,7 @@ def test_features_of_a_classifier(measured):
 
 def test_quality_of_samples(measured):
     assert measured.run("quality", RUN) == 0
-    found = read(measured, f"{RUN}/quality.json")
+    found = json.loads(measured.file(RUN, "quality.json").read_text())
     head = ["task", "dataset", "variant", "seed", "model", "num_subtokens", "carry_over", "super_tokens", "components"]
     assert list(found) == [*head, "objective", "features", "distance_name", "rows"]
     assert {key: found[key] for key in head[2:]} == {key: DESCRIBED[key] for key in head[2:]}
@@ -146,7 +146,7 @@ def test_real_images_score_the_same_in_both_stages(measured):
     real = blobs(1, 60)[0]
     write_samples(measured, real[None], samplers=SAMPLERS[:1])
     assert measured.run("quality", RUN) == 0
-    (row,) = read(measured, f"{RUN}/quality.json")["rows"]
+    (row,) = json.loads(measured.file(RUN, "quality.json").read_text())["rows"]
     baseline = read(measured, "digits/features/baselines.json")["rows"][0]
     assert {key: row[key] for key in SCORES} == {key: baseline[key] for key in SCORES}
 
@@ -154,7 +154,7 @@ def test_real_images_score_the_same_in_both_stages(measured):
 def test_the_same_bytes_again(measured):
     paths = [
         *(measured.root / "digits/features" / name for name in ("classifier.safetensors", "baselines.json")),
-        measured.folder(RUN) / "quality.json",
+        measured.file(RUN, "quality.json"),
     ]
     assert measured.run("quality", RUN) == 0
     first = [path.read_bytes() for path in paths]
@@ -191,12 +191,12 @@ def test_too_few_samples_are_one_line(measured, capsys):
     write_samples(measured, np.zeros((2, 40, 64), np.uint8))
     line = fails(measured, capsys, "quality", RUN)
     assert "fidelity.kid_subset_size: too large for 40 images" in line
-    assert not (measured.folder(RUN) / "quality.json").exists()
+    assert not measured.file(RUN, "quality.json").exists()
 
 
 @pytest.mark.parametrize("name", ["samples.npy", "samples.json"])
 def test_missing_samples_are_one_line(measured, capsys, name):
-    (measured.folder(RUN) / name).unlink()
+    measured.file(RUN, name).unlink()
     assert f"{name}: cannot be read" in fails(measured, capsys, "quality", RUN)
 
 
@@ -255,8 +255,8 @@ def test_with_inception_the_distance_is_fid_and_there_is_no_classifier(images, m
     change(images, "fidelity", inception_weights=str(weights))
     assert images.run("features", "digits") == 0
     assert images.run("quality", RUN) == 0
-    for name in ("digits/features/baselines.json", f"{RUN}/quality.json"):
-        found = read(images, name)
+    for path in (images.root / "digits/features/baselines.json", images.file(RUN, "quality.json")):
+        found = json.loads(path.read_text())
         assert (found["features"], found["distance_name"]) == ("inception", "fid")
     assert read(images, "digits/features/baselines.json")["classifier_accuracy"] is None
     assert not (images.root / "digits/features/classifier.safetensors").exists()
@@ -276,8 +276,9 @@ def test_images_of_three_channels_and_256_values(images):
     images.values["images"]["photos"] = images.values["images"]["digits"] | {
         "data": photos,
         "network": images.values["images"]["digits"]["network"] | {"width": 24, "head_width": 12},
-        "num_subtokens": [8],
+        "models": ["super"],
         "variants": {"super": {"super_tokens": True}},
+        "samplers": {"super": [{"kind": "first_hitting"}]},
         "fidelity": {"inception_weights": None, "kid_subset_size": 20, "neighbours": 3, "batch_size": 16, "seed": 0},
     }
     splits = {
@@ -290,6 +291,6 @@ def test_images_of_three_channels_and_256_values(images):
     write_samples(images, splits["train"][0][None, :30], run, samplers=SAMPLERS[:1], **changes)
     assert images.run("features", "photos") == 0
     assert images.run("quality", run) == 0
-    found = read(images, f"{run}/quality.json")
+    found = json.loads(images.file(run, "quality.json").read_text())
     assert (found["super_tokens"], found["distance_name"]) == (True, "fd_photos")
     assert found["rows"][0]["memorised"] == 1

@@ -27,7 +27,7 @@ def loaded():
 def trained(workplace):
     """Digits with three sub-tokens, trained for a moment."""
     task = workplace.values["images"]["digits"]
-    task["num_subtokens"], task["variants"] = [3], {}
+    task["models"] = ["l3"]
     task["training"] |= {"steps": 3, "log_every": 1, "checkpoint_every": 3, "warmup_steps": 1}
     task["sampling"] |= {"num_samples": 5, "batch_size": 5}
     assert workplace.run("data", "digits") == 0
@@ -37,7 +37,7 @@ def trained(workplace):
 
 def test_samples_of_every_sampler(trained):
     assert trained.run("sample", "digits/l3/seed0") == 0
-    folder = trained.folder("digits/l3/seed0")
+    folder = trained.file("digits/l3/seed0", "samples.npy").parent
     samples = np.load(folder / "samples.npy")
     assert samples.dtype == np.uint8
     assert samples.shape == (3, 5, 64)
@@ -66,7 +66,7 @@ def test_samples_of_every_sampler(trained):
 
 def test_the_batch_size_changes_no_sample(trained):
     trained.run("sample", "digits/l3/seed0")
-    folder = trained.folder("digits/l3/seed0")
+    folder = trained.file("digits/l3/seed0", "samples.npy").parent
     before = {name: (folder / name).read_bytes() for name in FILES}
     trained.values["images"]["digits"]["sampling"]["batch_size"] = 2
     assert trained.run("sample", "digits/l3/seed0") == 0
@@ -93,13 +93,13 @@ def test_progress_within_a_batch(trained, monkeypatch):
 def test_the_other_objectives_train_on_images(trained, objective):
     trained.values["images"]["digits"]["training"] |= {"objective": objective, "t_min": 0.001}
     assert trained.run("train", "digits/l3/seed0") == 0
-    assert json.loads((trained.folder("digits/l3/seed0") / "run.json").read_text())["objective"] == objective
+    assert json.loads(trained.file("digits/l3/seed0", "run.json").read_text())["objective"] == objective
 
 
 def test_a_likelihood_in_bits_per_dimension(trained):
     trained.values["images"]["digits"]["evaluation"] = {"num_samples": 50, "batch_size": 10, "seed": 0}
     assert trained.run("evaluate", "digits/l3/seed0") == 0
-    saved = json.loads((trained.folder("digits/l3/seed0") / "likelihood.json").read_text())
+    saved = json.loads(trained.file("digits/l3/seed0", "likelihood.json").read_text())
     assert saved["base"] == 3
     assert saved["super_tokens"] is False
     assert saved["components"] == 1

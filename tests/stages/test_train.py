@@ -44,7 +44,7 @@ def start(workplace):
 
 
 def wait_for_state(process, workplace):
-    state, deadline = workplace.folder(RUN) / "state.safetensors", time.monotonic() + 120
+    state, deadline = workplace.file(RUN, "state.safetensors"), time.monotonic() + 120
     while not state.exists():
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
@@ -53,7 +53,8 @@ def wait_for_state(process, workplace):
 
 
 def outputs(workplace):
-    return {path.name: path.read_bytes() for path in workplace.folder(RUN).iterdir() if path.suffix != ".txt"}
+    made = {path.name: path.read_bytes() for path in workplace.file(RUN, "run.json").parent.iterdir()}
+    return made | {"history.csv": workplace.file(RUN, "history.csv").read_bytes()}
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def uninterrupted(prepared, tmp_path):
     assert prepared.run("train", RUN) == 0
     found = outputs(prepared)
     for name in found:
-        (prepared.folder(RUN) / name).unlink()
+        prepared.file(RUN, name).unlink()
     assert set(found) == {"weights.safetensors", "run.json", "history.csv"}
     return found
 
@@ -90,7 +91,7 @@ def test_killed_or_stopped_training_ends_with_the_bytes_of_an_uninterrupted_one(
     lines = error.strip().splitlines()
     assert lines[-1] == f"mdm-prime: stopped after step {stopped_at} of 600; the same command goes on"
     assert "Traceback" not in error
-    assert not (prepared.folder(RUN) / "weights.safetensors").exists()
+    assert not prepared.file(RUN, "weights.safetensors").exists()
 
     # and the same command goes on
     assert prepared.run("train", RUN) == 0
@@ -101,7 +102,7 @@ def test_killed_or_stopped_training_ends_with_the_bytes_of_an_uninterrupted_one(
 def test_outputs(prepared):
     prepared.set("known_entropy", "training", steps=25)
     assert prepared.run("train", RUN) == 0
-    folder = prepared.folder(RUN)
+    folder = prepared.file(RUN, "run.json").parent
     described = files.read_json(folder / "run.json")
     weights, metadata = checkpoint.load(folder / "weights.safetensors")
     assert described["weights_sha256"] == files.sha256_of(folder / "weights.safetensors")
@@ -110,7 +111,7 @@ def test_outputs(prepared):
     assert (described["base"], described["num_subtokens"], described["objective"]) == (3, 2, "joint_loss")
     assert described["train_tokens"] == 25 * 32 * 2
     assert metadata["digest"] == described["digest"]
-    with (folder / "history.csv").open() as file:
+    with prepared.file(RUN, "history.csv").open() as file:
         rows = list(csv.reader(file))
     assert tuple(rows[0]) == Progress._fields
     assert [int(row[0]) for row in rows[1:]] == [10, 20, 25]
@@ -122,8 +123,8 @@ def test_state_of_other_parameters_is_not_used(prepared):
     assert prepared.run("train", RUN) == 0
     expected = outputs(prepared)
     prepared.set("known_entropy", "training", steps=20)
-    state = prepared.folder(RUN) / "state.safetensors"
-    (prepared.folder(RUN) / "weights.safetensors").unlink()
+    state = prepared.file(RUN, "state.safetensors")
+    prepared.file(RUN, "weights.safetensors").unlink()
     checkpoint.save(state, {"x": torch.zeros(1)}, {"digest": "of other parameters", "step": 29})
     prepared.set("known_entropy", "training", steps=30)
     assert prepared.run("train", RUN) == 0
@@ -136,20 +137,20 @@ def test_a_loss_that_is_not_finite_is_one_line_and_keeps_the_state(prepared, cap
     )
     assert prepared.run("train", RUN) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mdm-prime:")]
-    state = prepared.folder(RUN) / "state.safetensors"
+    state = prepared.file(RUN, "state.safetensors")
     assert len(error) == 1
     assert "not finite" in error[0]
     assert str(state) in error[0]
     tensors, metadata = checkpoint.load(state)
     assert metadata["step"] >= 1
     assert all(tensor.isfinite().all() for tensor in tensors.values())
-    assert not (prepared.folder(RUN) / "weights.safetensors").exists()
+    assert not prepared.file(RUN, "weights.safetensors").exists()
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 100, b""])
 def test_a_damaged_state_is_one_line(prepared, capsys, content):
-    files.write_text(prepared.folder(RUN) / "state.safetensors", "")
-    (prepared.folder(RUN) / "state.safetensors").write_bytes(content)
+    files.write_text(prepared.file(RUN, "state.safetensors"), "")
+    prepared.file(RUN, "state.safetensors").write_bytes(content)
     assert prepared.run("train", RUN) == 2
     assert "state.safetensors: not a checkpoint" in capsys.readouterr().err
 
@@ -176,4 +177,5 @@ def test_training_needs_none_of_the_pipeline_libraries(prepared):
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert {"weights.safetensors", "likelihood.json", "samples.npy"} <= set(outputs(prepared))
+    made = ("weights.safetensors", "likelihood.json", "samples.npy")
+    assert all(prepared.file(RUN, name).is_file() for name in made)

@@ -110,7 +110,7 @@ def needed_space(config: Config, parameters: dict[str, int] | None) -> tuple[int
         elif isinstance(task.data, ImageBatchesData):
             need += sum(map(_size, Path(task.data.folder).rglob("*")))
         for run in layout.sampled_runs(config, name):
-            sets = len(task.samplers(run.variant)) or 1  # tokens: the section `sampling` is the one sampler
+            sets = len(task.samplers.get(run.variant, ())) or 1  # tokens: the section `sampling` is the one sampler
             need += sets * task.sampling.num_samples * task.data.length * token
     if parameters is None:
         return need, [*left_out, "networks"]

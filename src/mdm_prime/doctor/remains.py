@@ -86,8 +86,8 @@ def _is_of_a_run(scene: Scene, state: Path) -> bool:
     """Whether it is of a run of these params; states of another scale are not judged."""
     if scene.config is None or not state.is_relative_to(root := layout.scale_root(scene.results, scene.config.scale)):
         return True
-    names = {run.name for task in scene.config.tasks for run in scene.config.runs(task)}
-    return state.parent.relative_to(root).as_posix() in names
+    runs = [run.name for task in scene.config.tasks for run in scene.config.runs(task)]
+    return state.parent in {layout.network_dir(root, run) for run in runs}
 
 
 def _few(names: Iterable[str]) -> str:

@@ -146,7 +146,7 @@ def copies_of_one_bit(num_copies: int) -> MarkovSource:
 
 def oracle_rows(config: Config, source: MarkovSource) -> list[dict[str, Any]]:
     """The rows of oracle.json: `source` for every num_subtokens of the known_entropy task, and copies of one bit."""
-    cases = [("known_entropy", source, ell) for ell in config.known_entropy.num_subtokens]
+    cases = [("known_entropy", source, ell) for ell in config.oracle.num_subtokens]
     cases += [("copies of one bit", copies_of_one_bit(ell), ell) for ell in config.oracle.copies_of_one_bit]
     return [_row(name, case, Subtokenizer(case.vocab_size, ell), config.oracle) for name, case, ell in cases]
 

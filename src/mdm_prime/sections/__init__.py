@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mdm_prime.sections.base import Counts, Fraction, SampleCount, SampleSeed, Section, Seed, Seeds
+from mdm_prime.sections.base import Counts, Fraction, Name, Names, SampleCount, SampleSeed, Section, Seed, Seeds
 from mdm_prime.sections.data import (
     Data,
     DigitsData,
@@ -16,7 +16,15 @@ from mdm_prime.sections.data import (
     TextData,
     ToyData,
 )
-from mdm_prime.sections.images import Classifier, Curve, Fidelity, ImageSampler, ImageSampling, ImageVariant
+from mdm_prime.sections.images import (
+    Classifier,
+    Curve,
+    Fidelity,
+    ImageSampler,
+    ImageSamplers,
+    ImageSampling,
+    ImageVariant,
+)
 from mdm_prime.sections.models import Compute, Evaluation, IdleSteps, Oracle, Sampling, Training, Variant
 from mdm_prime.sections.networks import DiTNetwork, MLPNetwork, Network, UNetNetwork
 
@@ -37,11 +45,14 @@ __all__ = [
     "ImageBatchesData",
     "ImageData",
     "ImageSampler",
+    "ImageSamplers",
     "ImageSampling",
     "ImageVariant",
     "ImagesData",
     "KnownEntropyData",
     "MLPNetwork",
+    "Name",
+    "Names",
     "Network",
     "Oracle",
     "PhotosData",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
-def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) != len(values):
         raise ValueError("a value stands twice")
     return values
@@ -20,6 +23,8 @@ SampleSeed = Annotated[int, Field(ge=0, lt=2**8)]  # a generator of 32 bits for 
 SampleCount = Annotated[int, Field(gt=0, le=2**24)]  # 24 for the sample's number
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
 Counts = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_distinct)]
+Name = Annotated[str, Field(pattern=NAME)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class Section(BaseModel):

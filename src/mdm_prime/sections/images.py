@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from mdm_prime.sections.base import SampleCount, SampleSeed, Section, Seed
 from mdm_prime.sections.models import Variant
@@ -46,27 +46,28 @@ class ImageSampler(Section):
         return self.kind if self.num_steps is None else f"{self.kind}-{self.num_steps}"
 
 
+def _distinct(samplers: tuple[ImageSampler, ...]) -> tuple[ImageSampler, ...]:
+    if len(set(samplers)) != len(samplers):
+        raise ValueError("one stands twice")
+    return samplers
+
+
+ImageSamplers = Annotated[tuple[ImageSampler, ...], Field(min_length=1), AfterValidator(_distinct)]
+
+
 class ImageSampling(Section):
-    """How images are drawn, by each of several samplers."""
+    """How many images are drawn by each sampler of a model."""
 
     num_samples: SampleCount
     batch_size: PositiveInt
     seed: SampleSeed
-    samplers: Annotated[tuple[ImageSampler, ...], Field(min_length=1)]
     shown: PositiveInt  # images in the imputation and denoising figures
-
-    @model_validator(mode="after")
-    def _distinct_samplers(self) -> ImageSampling:
-        if len(set(self.samplers)) != len(self.samplers):
-            raise ValueError("samplers: one stands twice")
-        return self
 
 
 class ImageVariant(Variant):
     """A variant on images."""
 
     super_tokens: bool = False  # an RGB pixel as two base-4096 tokens: 2/3 of a sub-token per channel
-    samplers: tuple[ImageSampler, ...] | None = None  # null: the task's
 
 
 class Classifier(Section):

@@ -94,6 +94,7 @@ class IdleSteps(Section):
 class Oracle(Section):
     """Objectives at the true posterior: by enumeration up to max_states, else by Monte Carlo."""
 
+    num_subtokens: Counts  # of the known source
     copies_of_one_bit: Counts
     max_states: PositiveInt
     num_samples: Annotated[int, Field(ge=2)]

@@ -22,7 +22,7 @@ def evaluate(place: Place, name: str) -> None:
         raise UserError(f"{run.task}.data: only {len(tokens)} validation sequence; a standard error needs at least 2")
     subtokenizer, schedule = mathematics(run)
     network = trained_network(place, run, device)
-    described = files.read_json(layout.run_dir(place.root, name) / "run.json")
+    described = files.read_json(layout.network_dir(place.root, name) / "run.json")
     total = len(tokens) if run.model == "autoregressive" else settings.num_samples
     with (
         tracking.stage(

@@ -119,7 +119,7 @@ def tokens_of(run: Run, stored: NDArray[np.unsignedinteger]) -> NDArray[np.unsig
 
 def trained_network(place: Place, run: Run, device: torch.device) -> nn.Module:
     """The network with its averaged weights, for evaluation. Raises UserError when params have changed since."""
-    path = layout.run_dir(place.root, run.name) / "weights.safetensors"
+    path = layout.network_dir(place.root, run.name) / "weights.safetensors"
     weights, metadata = checkpoint.load(path, device)
     if metadata.get("digest") != identity(run, place.meta(run.task)):
         raise UserError(f"{path}: trained with other parameters or data; train it again: mdm-prime train {run.name}")

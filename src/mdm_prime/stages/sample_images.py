@@ -34,19 +34,18 @@ PATH_FRAMES = 9  # in the denoising strip, the finished image included
 
 
 def sample_images(place: Place, name: str) -> None:
-    """Draws what params ask for and writes layout.IMAGE_SAMPLE_FILES."""
+    """Draws what params ask for and writes layout.image_sample_files."""
     run, device = place.config.run(name), place.device()
     task = place.config.image_task(run.task)
-    settings, samplers = task.sampling, task.samplers(run.variant)
+    settings, samplers = task.sampling, task.samplers[run.variant]
     meta, tokens = place.meta(run.task), place.tokens(run.task, "validation")
     network = trained_network(place, run, device)
     shown = min(settings.shown, len(tokens))
     originals = torch.from_numpy(tokens_of(run, tokens[:shown]).astype(np.int64)).to(device)
     outputs = layout.image_sample_files(place.root, name)
+    params = settings.model_dump() | {"samplers": [sampler.model_dump(mode="json") for sampler in samplers]}
     with (
-        tracking.stage(
-            place.results, stage="sample", name=name, params=settings.model_dump(), tags=tags(run, place, meta)
-        ) as tracked,
+        tracking.stage(place.results, stage="sample", name=name, params=params, tags=tags(run, place, meta)) as tracked,
         progress(f"sample {name}", settings.num_samples * len(samplers)) as update,
     ):
         images, described = [], []

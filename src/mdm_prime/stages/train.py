@@ -22,10 +22,10 @@ from mdm_prime.training import checkpoint, loop, losses
 
 
 def train(place: Place, name: str) -> None:
-    """Trains one run, from its saved state if there is one, and writes layout.RUN_FILES."""
+    """Trains one run, from its saved state if there is one, and writes layout.run_files."""
     run, device = place.config.run(name), place.device()
     tokens, meta = place.tokens(run.task, "train"), place.meta(run.task)
-    output = layout.run_dir(place.root, name)
+    output = layout.network_dir(place.root, name)
     state = output / "state.safetensors"
     for unfinished in output.glob(".*-*.safetensors"):  # a write that kill -9 cut short
         unfinished.unlink()
@@ -70,7 +70,7 @@ def train(place: Place, name: str) -> None:
         )
         weights = output / "weights.safetensors"
         checkpoint.save(weights, average, {"digest": digest, "run": run.model_dump(mode="json")})
-        _write_history(output / "history.csv", history)
+        _write_history(layout.history_file(place.root, name), history)
         described = describe(run, network, history[-1].train_tokens) | {
             "steps": run.training.steps,
             "weights_sha256": files.sha256_of(weights),
