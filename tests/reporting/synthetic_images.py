@@ -14,18 +14,26 @@ EULER = [{"kind": "euler", "num_steps": steps, "draws": "marginals"} for steps i
 IMAGES = {
     "digits": {
         "data": {"kind": "digits", "augmentation": "shift", "test_fraction": 0.2, "seed": 0},
-        "num_subtokens": [2, 1],
-        "variants": {"l2-plain": {"num_subtokens": 2, "carry_over": False}},
+        "models": ["l2", "l1", "l2-plain"],
+        "variants": {
+            "l1": {"num_subtokens": 1},
+            "l2": {"num_subtokens": 2},
+            "l2-plain": {"num_subtokens": 2, "carry_over": False},
+        },
         "seeds": [0, 1],
+        "samplers": dict.fromkeys(("l2", "l1", "l2-plain"), EULER),
     },
     "photos": {
         "data": {"kind": "photos", "size": 16, "train_images": 100, "test_images": 50, "seed": 0},
-        "num_subtokens": [1, 4],
+        "models": ["l1", "l4", "super", "mixture"],
         "variants": {
-            "super": {"super_tokens": True, "samplers": [{"kind": "first_hitting"}]},
+            "l1": {"num_subtokens": 1},
+            "l4": {"num_subtokens": 4},
+            "super": {"super_tokens": True},
             "mixture": {"network": {"components": 3}},
         },
         "seeds": [0],
+        "samplers": dict.fromkeys(("l1", "l4", "mixture"), EULER) | {"super": [{"kind": "first_hitting"}]},
     },
 }
 IMAGE_TASK = {
@@ -34,7 +42,7 @@ IMAGE_TASK = {
         "norm_groups": 4, "dropout": 0.0,
     },
     "evaluation": {"num_samples": 100, "batch_size": 10, "seed": 0},
-    "sampling": {"num_samples": 20, "batch_size": 10, "seed": 0, "samplers": EULER, "shown": 4},
+    "sampling": {"num_samples": 20, "batch_size": 10, "seed": 0, "shown": 4},
     "classifier": {
         "width": 8, "num_features": 8, "steps": 10, "batch_size": 8, "learning_rate": 0.01, "seed": 0,
     },
@@ -79,7 +87,7 @@ def samplers_of(config: Config, run: Run) -> list[dict[str, object]]:
     """Every sampler of a run with its network evaluations: one less than its steps, or 60."""
     return [
         {"name": sampler.name, **sampler.model_dump(), "nfe_mean": (sampler.num_steps or 61) - 1.0, "nfe_stderr": 0.0}
-        for sampler in config.image_task(run.task).samplers(run.variant)
+        for sampler in config.image_task(run.task).samplers[run.variant]
     ]
 
 
@@ -98,6 +106,7 @@ def write_images(config: Config, root: Path, run: Run, facts: dict[str, object])
     """Images of one value, which is the number of the image; half hidden in both views."""
     samples, described, imputation, path = layout.image_sample_files(root, run.name)
     data, used = run.data, samplers_of(config, run)
+    samples.parent.mkdir(parents=True)
     np.save(samples, np.zeros((len(used), 20, data.length), np.uint8) + np.arange(20, dtype=np.uint8)[:, None] % 17)
     write_json(described, facts | {"num_samples": 20, "length": data.length, "samplers": used})
     shape = (4, data.channels, data.size, data.size)

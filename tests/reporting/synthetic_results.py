@@ -54,12 +54,12 @@ def write_figures(tree: Tree) -> None:
 def tiny_config(folder: Path, change: dict[str, object] | None = None) -> Config:
     """params/default.yaml with fewer models; `change` maps dotted keys to values."""
     values = yaml.safe_load((Path(__file__).parents[2] / "params/default.yaml").read_text())
-    values["text"] |= {"num_subtokens": [1, 2, 4], "seeds": [0, 1]}
-    values["text"]["variants"] = {
+    values["text"] |= {"models": ["l1", "l2", "l4", "arm", "l2-plain"], "seeds": [0, 1]}
+    values["text"]["variants"] |= {
         "arm": {"model": "autoregressive"},
         "l2-plain": {"num_subtokens": 2, "carry_over": False},
     }
-    values["toy"]["num_subtokens"] = [1, 2]
+    values["toy"] |= {"models": ["l1", "l2"], "variants": {"l1": {}, "l2": {"num_subtokens": 2}}}
     values["toy"]["data"]["vocab_size"] = 64
     training = values["toy"]["training"] | {"objective": "cross_entropy", "schedule": "polynomial", "exponent": 3.0}
     values["images"] = {name: {**task, **IMAGE_TASK, "training": training} for name, task in IMAGES.items()}
@@ -119,7 +119,7 @@ def _write_run(config: Config, root: Path, run: Run) -> None:
         "parameters": 1_234_567,
         "train_tokens": 2_048_000,
     }
-    write_json(layout.run_dir(root, run.name) / "run.json", facts)
+    write_json(layout.network_dir(root, run.name) / "run.json", facts)
     write_json(
         layout.likelihood_file(root, run.name),
         facts
@@ -137,7 +137,7 @@ def _write_run(config: Config, root: Path, run: Run) -> None:
     loss = joint + 2.5 * np.exp(-steps / 150) + noise
     lines = [f"{s},{s * 2048},{value:.6f},0.001,0.5" for s, value in zip(steps, loss, strict=True)]
     write_text(
-        layout.run_dir(root, run.name) / "history.csv",
+        layout.history_file(root, run.name),
         "\n".join(["step,train_tokens,loss,learning_rate,gradient_norm", *lines]) + "\n",
     )
     if run.task in config.images:
@@ -231,6 +231,7 @@ def _write_toy(config: Config, root: Path, density: np.ndarray | None) -> None:
             density.size, size=config.toy.sampling.num_samples, p=blurred.ravel() / blurred.sum()
         )
         path = layout.sample_files(root, run.name)[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, np.stack([draws // size, draws % size], axis=1).astype(np.uint16))
 
 
@@ -250,7 +251,7 @@ def _write_oracle(config: Config, root: Path) -> None:
             "nelbo": ENTROPY["known_entropy"],
             "nelbo_stderr": 0.0,
         }
-        for number in config.known_entropy.num_subtokens
+        for number in config.oracle.num_subtokens
     ]
     rows += [
         {

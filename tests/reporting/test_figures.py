@@ -60,13 +60,20 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 @pytest.mark.parametrize(
     "change",
     [
-        {"text.num_subtokens": [3], "text.variants": {}, "text.seeds": [4], "toy.num_subtokens": [5], "images": {}},
         {
-            "text.num_subtokens": [2],
-            "text.variants": {"arm": {"model": "autoregressive"}},
+            "text.models": ["l3"],
+            "text.variants.l3": {"num_subtokens": 3},
+            "text.seeds": [4],
+            "toy.models": ["l5"],
+            "toy.variants.l5": {"num_subtokens": 5},
+            "images": {},
+        },
+        {
+            "text.models": ["l2", "arm"],
             "text.sampling.sampler": "first_hitting",
             "text.training.objective": "nelbo",
-            "known_entropy.num_subtokens": [2],
+            "known_entropy.models": ["l2"],
+            "oracle.num_subtokens": [2],
             "idle_steps.num_subtokens": [3],
             "idle_steps.num_steps": [100],
             "idle_steps.length": 50,

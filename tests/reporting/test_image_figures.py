@@ -13,7 +13,7 @@ from mdm_prime import layout
 from mdm_prime.errors import UserError
 from mdm_prime.reporting import figures
 from mdm_prime.reporting.figures import drawing
-from mdm_prime.reporting.figures.images import TINT, Block, colours, look_of_model, mosaic, page, tinted
+from mdm_prime.reporting.figures.images import TINT, Block, colours, hatching, look_of_model, mosaic, page, tinted
 
 FIGURES = [name for name in layout.FIGURES if name.startswith("image")]
 
@@ -74,20 +74,35 @@ def test_hidden_pixels_are_tinted_by_their_share() -> None:
     shown = np.full((1, 1, 3), 16.0)
     masked = np.array([0.0, 0.5, 1.0]).reshape(1, 1, 3)
     known, half, hidden = tinted(shown, masked, 17)[0]
-    assert known.tolist() == [1, 1, 1]
-    assert half == pytest.approx((1 + TINT) / 2)
-    assert hidden == pytest.approx(TINT)
+    assert known.tolist() == [1, 1, 1, 0]
+    assert half == pytest.approx([*((1 + TINT) / 2), 0.5])
+    assert hidden == pytest.approx([*TINT, 1])
     one_channel_known = np.array([0.0, 1.0, 1.0]).reshape(3, 1, 1)
-    assert tinted(np.zeros((3, 1, 1)), one_channel_known, 256)[0, 0] == pytest.approx(2 / 3 * TINT)
+    assert tinted(np.zeros((3, 1, 1)), one_channel_known, 256)[0, 0] == pytest.approx([*(2 / 3 * TINT), 2 / 3])
 
 
 def test_mosaic_pads_short_rows_with_white() -> None:
     black = np.zeros((8, 8, 3))
     canvas = mosaic([[black, black], [black]], 2)
-    assert canvas.shape == (18, 18, 3)
+    assert canvas.shape == (18, 18, 4)
+    assert canvas[..., 3].max() == 0  # nothing is hidden
     assert canvas[:8, :8].max() == 0
-    assert canvas[8].min() == 1
-    assert canvas[9:, 9:].min() == 1
+    assert canvas[8, :, :3].min() == 1
+    assert canvas[9:, 9:, :3].min() == 1
+
+
+def test_hatching_lies_over_hidden_pixels_only() -> None:
+    lines = hatching(np.array([[True, False], [False, False]]), 0.5, 0.5)
+    assert lines.shape == (100, 100, 4)
+    assert 0 < lines[:50, :50, 3].mean() < 0.3
+    assert lines[50:, :, 3].max() == lines[:, 50:, 3].max() == 0
+
+
+def test_what_is_hidden_is_hatched(finished: Tree) -> None:
+    start, *_ = drawn(finished, "image_denoising").axes
+    assert len(start.images) == 2
+    assert start.images[1].get_extent() == start.images[0].get_extent()
+    assert all(len(axes.images) == 1 for axes in drawn(finished, "image_samples").axes)
 
 
 @pytest.mark.parametrize("name", ["image_samples", "image_imputation", "image_denoising"])
@@ -218,9 +233,9 @@ def test_every_model_has_a_look_of_its_own() -> None:
     ("name", "file"),
     [
         ("image_samples", "digits/data/validation.npy"),
-        ("image_samples", "photos/super/seed0/samples.npy"),
-        ("image_imputation", "photos/l4/seed0/imputation.npz"),
-        ("image_denoising", "digits/l1/seed0/path.npz"),
+        ("image_samples", "photos/samples/super/seed0/samples.npy"),
+        ("image_imputation", "photos/samples/l4/seed0/imputation.npz"),
+        ("image_denoising", "digits/samples/l1/seed0/path.npz"),
     ],
 )
 def test_a_missing_file_is_one_line(tree: Tree, name: str, file: str) -> None:
@@ -244,4 +259,4 @@ def test_training_curves_have_a_panel_a_task(finished: Tree) -> None:
     assert [text.get_text() for text in shown[-1].texts] == ["unweighted cross-entropy (no bound)"]
     labels = list(legend(figure))
     assert labels[:4] == ["$\\ell$ = 1 (MDM)", "MDM-Mixture", "$\\ell$ = 2/3", "$\\ell$ = 2"]
-    assert labels[-2:] == ["ARM (exact likelihood)", "thin: no carry-over (may lie above)"]
+    assert labels[-2:] == ["ARM (exact likelihood)", "open: no carry-over (may lie above)"]

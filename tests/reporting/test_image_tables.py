@@ -162,8 +162,8 @@ def test_another_distance_never_stands_beside_a_fid(tree: Tree) -> None:
     ("name", "file"),
     [
         ("image_quality", "digits/features/baselines.json"),
-        ("image_quality", "photos/super/seed0/quality.json"),
-        ("image_likelihood", "digits/l2/seed1/likelihood.json"),
+        ("image_quality", "photos/quality/super/seed0.json"),
+        ("image_likelihood", "digits/likelihood/l2/seed1.json"),
     ],
 )
 def test_a_missing_file_is_one_line(tree: Tree, name: str, file: str) -> None:
@@ -179,7 +179,7 @@ def test_a_missing_key_is_one_line(tree: Tree) -> None:
     saved = read_json(path)
     del saved["rows"][1]["kid"]
     write_json(path, saved)
-    with pytest.raises(UserError, match=r"quality\.json: key 'kid' is missing"):
+    with pytest.raises(UserError, match=r"seed0\.json: key 'kid' is missing"):
         tables.build("image_quality", tree.config, tree.results)
 
 

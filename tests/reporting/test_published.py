@@ -5,7 +5,7 @@ import pytest
 from mdm_prime.reporting import published
 from mdm_prime.reporting.records import parse
 
-NAMES = ("idle_steps_figure1", "image_fid", "openwebtext_perplexity", "zero_shot_perplexity")
+NAMES = ("idle_steps_figure1", "image_fid", "openwebtext_others", "openwebtext_perplexity", "zero_shot_perplexity")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -36,6 +36,23 @@ def test_openwebtext() -> None:
     assert published.openwebtext("ARM", 1)["published_ppl"] == 17.54
     with pytest.raises(KeyError):
         published.openwebtext("MDM-Prime", 5)
+
+
+def test_what_the_errata_take_back() -> None:
+    for name in ("openwebtext_perplexity", "zero_shot_perplexity"):
+        withdrawn = {row["model"] for row in published.read(name) if row["kind"] == published.NOT_A_BOUND}
+        assert withdrawn == {"MDM-Prime"}
+
+
+def test_models_that_the_paper_compares_with() -> None:
+    others = {row["model"]: (row["published_ppl"], row["kind"]) for row in published.read("openwebtext_others")}
+    assert others["EDLM-NCE"] == (21.52, "suspect: dependent denoiser")
+    assert others["GenMD4"] == (21.80, "bound")
+    assert len(others) == 5
+    zero_shot = {(row["model"], row["num_subtokens"]): row for row in published.read("zero_shot_perplexity")}
+    assert len(zero_shot) == 11
+    assert zero_shot["SEDD", 1]["PTB"] == 100.09
+    assert zero_shot["BD3-LM", None]["ArXiv"] == 39.20
 
 
 def test_cells_keep_their_types() -> None:

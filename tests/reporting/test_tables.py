@@ -109,7 +109,13 @@ def test_paper_values_are_matched_by_model_and_subtokens(finished: Tree) -> None
 
 def test_an_l_that_the_paper_has_not_stays_empty(tmp_path) -> None:
     tree = make_tree(
-        tmp_path, {"text.num_subtokens": [9], "text.network.width": 144, "text.variants": {}, "text.seeds": [3]}
+        tmp_path,
+        {
+            "text.models": ["l9"],
+            "text.variants": {"l9": {"num_subtokens": 9}},
+            "text.network.width": 144,
+            "text.seeds": [3],
+        },
     )
     (seed, mean) = tables.build("text_perplexity", tree.config, tree.results).frame.to_dict("records")
     assert (seed["seed"], mean["seed"]) == ("3", "mean")
@@ -210,7 +216,7 @@ def test_a_missing_key_is_one_line(tree: Tree) -> None:
     values = read_json(path)
     del values["nelbo"]
     write_json(path, values)
-    with pytest.raises(UserError, match=r"likelihood\.json: key 'nelbo' is missing"):
+    with pytest.raises(UserError, match=r"seed0\.json: key 'nelbo' is missing"):
         tables.build("toy_likelihood", tree.config, tree.results)
 
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from math import isfinite, isnan, sqrt
 from typing import Literal
 
+from mdm_prime.reporting import published
 from mdm_prime.reporting.records import Row
 
 Tables = Mapping[str, list[Row]]  # by name, as read from the csv files
 
-Verdict = Literal["reproduced", "refuted", "not testable at this scale"]
+Verdict = Literal["reproduced", "refuted", "not testable at this scale", "withdrawn by the authors"]
 REPRODUCED: Verdict = "reproduced"
 REFUTED: Verdict = "refuted"
 NOT_TESTABLE: Verdict = "not testable at this scale"
+WITHDRAWN: Verdict = "withdrawn by the authors"  # our tables do not decide, and the errata take the numbers back
 
 DECIDING = 2.0  # a difference counts beyond this many combined uncertainties
 
@@ -72,6 +74,22 @@ def improves(comparisons: list[Comparison]) -> Verdict:
     if "above" in comparisons and "below" not in comparisons:
         return REFUTED
     return NOT_TESTABLE
+
+
+def agrees(ours: Estimate, reference: float, precise: float) -> Verdict:
+    """Reproduced within the uncertainty, if that is small enough to say anything: a share of the reference."""
+    if compare(ours, Estimate(reference)) != "undecided":
+        return REFUTED
+    return REPRODUCED if ours.uncertainty <= precise * reference else NOT_TESTABLE
+
+
+def unless_withdrawn(verdict: Verdict, paper: list[Row]) -> Verdict:
+    """The verdict; where our tables give none, whether the errata take back a number that the claim rests on.
+
+    `paper` holds the published rows of these numbers, with their column `kind`.
+    """
+    withdrawn = any(row["kind"] == published.NOT_A_BOUND for row in paper)
+    return WITHDRAWN if verdict == NOT_TESTABLE and withdrawn else verdict
 
 
 def rows(tables: Tables, name: str, **equal: object) -> list[Row]:

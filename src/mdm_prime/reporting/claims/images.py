@@ -20,7 +20,7 @@ from mdm_prime.reporting.claims.claim import (
     rows,
 )
 from mdm_prime.reporting.images import ours_for
-from mdm_prime.reporting.records import Row
+from mdm_prime.reporting.records import Row, number
 
 EVIDENCE = evidence("image_quality")
 BY_EVALUATIONS = "official repository, image/README.md"  # FID for each l and number of network evaluations
@@ -51,7 +51,7 @@ def two_subtokens_best(tables: Tables) -> Claim:
     for two in (row for row in _by_evaluations() if _is_two(row)):
         for other in _by_evaluations():
             same = all(other[key] == two[key] for key in ("dataset", "nfe"))
-            ours = [_estimate(paper, table) for paper in (two, other)] if same and not _is_two(other) else []
+            ours = [estimate(paper, table) for paper in (two, other)] if same and not _is_two(other) else []
             if len(known := [value for value in ours if value]) == 2:
                 comparisons.append(compare(*known))
                 texts.append(f"{known[0].text(2)} against {known[1].text(2)} ({_name(other)}, {two['dataset']})")
@@ -103,10 +103,10 @@ def more_evaluations_help(tables: Tables) -> Claim:
 
 def _beats(tables: Tables, dataset: str, where: str, rival: str) -> Claim:
     """By FIDs of this data set alone: a distance on other images or features decides nothing about it."""
-    paper = {(row["model"], row["num_subtokens"]): row for row in _headline(dataset)}
+    paper = {(row["model"], row["num_subtokens"]): row for row in headline(dataset)}
     two, other = paper[TWO], paper[rival, 1]
     table = rows(tables, "image_quality")
-    ours, theirs = _estimate(two, table), _estimate(other, table)
+    ours, theirs = estimate(two, table), estimate(other, table)
     return Claim(
         claim=f"MDM-Prime (l=2) has a lower FID than {rival} on {dataset} with {two['nfe']} network evaluations",
         where=where,
@@ -120,15 +120,16 @@ def _beats(tables: Tables, dataset: str, where: str, rival: str) -> Claim:
     )
 
 
-def _estimate(paper: Row, table: list[Row]) -> Estimate | None:
-    """Our FID for a row of the paper, of the first way to sample in the table; None without one."""
+def estimate(paper: Row, table: list[Row], column: str = "distance") -> Estimate | None:
+    """Our FID, or another column, for a row of the paper, of the first way to sample in the table; None without one."""
     for seeds in ours_for(paper, table)[:1]:
-        values = [float(row["distance"]) for row in seeds]
-        return Estimate(fmean(values), spread=stdev(values) if len(values) > 1 else nan)
+        values = [float(row[column]) for row in seeds]
+        errors = [number(row[f"{column}_stderr"]) for row in seeds if f"{column}_stderr" in row]
+        return Estimate(fmean(values), max(errors, default=0.0), stdev(values) if len(values) > 1 else nan)
     return None
 
 
-def _headline(dataset: str) -> list[Row]:
+def headline(dataset: str) -> list[Row]:
     """The models that Tables 3 and 4 compare, which have an Inception score."""
     return [row for row in _of_the_paper() if row["dataset"] == dataset and row["inception_score"] is not None]
 

@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 
 from mdm_prime.files import replacing
 
-COLUMN = 3.3  # inches: one column of a paper
-PAGE = 6.9  # two columns
+COLUMN = 3.25  # inches: one column of a paper
+PAGE = 6.75  # two columns
 
-# Okabe and Ito's colours, distinct for colour-blind readers; yellow last, as it is faint on white.
-BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, YELLOW = (
+# Okabe and Ito's colours, distinct for colour-blind readers. Their yellow is too faint for a line on white: instead of
+# it, wine of Paul Tol's muted scheme.
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, WINE = (
     "#000000",
     "#E69F00",
     "#56B4E9",
@@ -27,12 +28,21 @@ BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, YELLOW = (
     "#0072B2",
     "#D55E00",
     "#CC79A7",
-    "#F0E442",
+    "#882255",
 )
 GRAY = "#777777"
-_COLOURS = {1: BLACK, 2: ORANGE, 3: SKY, 4: GREEN, 5: YELLOW, 6: BLUE, 7: VERMILLION, 8: PURPLE}
+_COLOURS = {1: BLACK, 2: ORANGE, 3: SKY, 4: GREEN, 5: WINE, 6: BLUE, 7: VERMILLION, 8: PURPLE}
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h", "<", ">")
-_LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+_LINES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1, 1)),
+    (0, (4, 1, 1, 1)),
+    (0, (9, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (9, 1.5, 3, 1.5)),
+    (0, (1, 2.5)),
+)
 
 PUBLISHED_LOSS = r"published loss (no bound for $\ell > 1$)"
 VALID_BOUND = "valid bound"

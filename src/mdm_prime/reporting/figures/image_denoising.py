@@ -26,10 +26,10 @@ def _block(config: Config, root: Path, task: str) -> Block:
     runs.sort(key=lambda run: order(names_of(run)))
     strips: list[list[list[Picture]]] = []  # runs, images, times
     for run in runs:
-        path = layout.run_dir(root, run.name) / "path.npz"
+        path = layout.path_file(root, run.name)
         saved = load_arrays(path, {"times": (None,), "shown": picture, "masked": picture})
         views = tinted(saved["shown"][:, :IMAGES], saved["masked"][:, :IMAGES], data.vocab_size)
         strips.append([list(views[:, image]) for image in range(views.shape[1])])
     groups = [[strip[image] for strip in strips] for image in range(min(map(len, strips)))]
-    note = "from all masked (blue) to the finished image; partly known: mean of what is possible, tinted"
+    note = "from all masked (hatched) to the finished image; partly known: mean of what is possible, tinted"
     return Block(data.dataset, note, [display_name(names_of(run), "\n") for run in runs], groups)

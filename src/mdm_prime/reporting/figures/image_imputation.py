@@ -24,7 +24,7 @@ def _block(config: Config, root: Path, task: str) -> Block:
     data = config.image_task(task).data
     picture = (data.channels, data.size, data.size)
     saved = load_arrays(
-        layout.run_dir(root, run.name) / "imputation.npz",
+        layout.imputation_file(root, run.name),
         {
             "kinds": (None,),
             "original": (None, *picture),
@@ -40,7 +40,7 @@ def _block(config: Config, root: Path, task: str) -> Block:
         drawn = colours(saved["completed"][number], data.vocab_size)  # (m, n, H, W, 3)
         groups.append([[known[image], *drawn[:, image]] for image in range(len(original))])
     title = f"{data.dataset}, {display_name(names_of(run))}"
-    note = "what is given, then completions; hidden: blue; partly known: mean of what is possible, tinted"
+    note = "what is given, then completions; hidden: hatched; partly known: mean of what is possible, tinted"
     return Block(title, note, [""] * len(original), groups, ["original", *(str(kind) for kind in saved["kinds"])])
 
 

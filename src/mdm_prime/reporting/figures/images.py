@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from mdm_prime.reporting.figures.drawing import GRAY, PAGE, VERMILLION, empty, look_of
 from mdm_prime.reporting.records import Row
 
-Picture = NDArray[np.float64]  # (H, W, 3), 0..1
+Picture = NDArray[np.float64]  # (H, W, 3), colours 0..1; or (H, W, 4), the last the share that is hidden
 
 TINT = np.array([0.62, 0.80, 1.0])  # what is hidden
+HATCH = (0.05, 0.25, 0.6)  # lines over it, so that it is seen without colours as well
+PIXELS, EVERY = 200, 7  # of the hatching: an inch, and from line to line
 LABEL = 1.1  # inches, left of the images
 MARGIN = 0.05
 GAP = 0.12  # between groups of images
@@ -62,11 +64,11 @@ def tinted(shown: NDArray[Any], masked: NDArray[Any], vocab_size: int) -> NDArra
     """Partly hidden pixels: the mean of what is still possible, blended towards TINT by the share that is hidden.
 
     `shown` and `masked` are (..., C, H, W), in 0..V-1 and 0..1; the share is the mean over channels. Returns
-    (..., H, W, 3).
+    (..., H, W, 4), the last the share.
     """
     share = np.asarray(masked, dtype=np.float64).mean(axis=-3)[..., None]
-    blended: NDArray[np.float64] = (1 - share) * colours(shown, vocab_size) + share * TINT
-    return blended
+    blended = (1 - share) * colours(shown, vocab_size) + share * TINT
+    return np.concatenate([blended, share], axis=-1)
 
 
 def page(blocks: Sequence[Block]) -> Figure:
@@ -120,18 +122,33 @@ def _block(figure: Figure, block: Block, side: float, top: float, above: float) 
         if block.headings:
             figure.text(left / width, (first + 0.03) / height, block.headings[number], va="bottom", fontsize=7)
         axes = figure.add_axes((left / width, (first - tall) / height, wide / width, tall / height))
-        axes.imshow(mosaic(group, columns), interpolation="nearest", aspect="auto")
+        canvas = mosaic(group, columns)
+        axes.imshow(canvas[..., :3], interpolation="nearest", aspect="auto")
+        if (hidden := canvas[..., 3] == 1).any():
+            axes.imshow(
+                hatching(hidden, wide, tall), extent=axes.images[0].get_extent(), interpolation="nearest", aspect="auto"
+            )
         axes.set_axis_off()
         left += wide + GAP
 
 
 def mosaic(group: Sequence[Sequence[Picture]], columns: int) -> Picture:
-    """The rows of a group as one picture on white, every image with a margin right and below."""
+    """The rows of a group as one picture (H, W, 4) on white, every image with a margin right and below."""
     size = len(group[0][0])
     margin = max(1, round(size / 16))
     cell = size + margin
-    canvas = np.ones((len(group) * cell, columns * cell, 3))
+    canvas = np.ones((len(group) * cell, columns * cell, 4))
+    canvas[..., 3] = 0
     for row, pictures in enumerate(group):
         for column, picture in enumerate(pictures):
-            canvas[row * cell : row * cell + size, column * cell : column * cell + size] = picture
+            top, left = row * cell, column * cell
+            canvas[top : top + size, left : left + size, : picture.shape[-1]] = picture
     return canvas
+
+
+def hatching(hidden: NDArray[np.bool_], width: float, height: float) -> NDArray[np.float64]:
+    """Oblique lines over hidden pixels (H, W), as RGBA for a picture of `width` x `height` inches."""
+    rows, columns = (np.arange(max(1, round(PIXELS * inches))) for inches in (height, width))
+    over = hidden[np.ix_(rows * len(hidden) // len(rows), columns * hidden.shape[1] // len(columns))]
+    lines = np.add.outer(rows, columns) % EVERY == 0
+    return np.concatenate([np.broadcast_to(HATCH, (*over.shape, 3)), (over & lines)[..., None]], axis=-1)

@@ -20,7 +20,7 @@ from mdm_prime.tasks import Run
 
 SAMPLES = 2  # of each model
 LINES = 4  # of each sample
-WIDTH = 126  # characters a line
+WIDTH = 123  # characters a line
 FONT = "DejaVu Sans Mono"
 FONT_SIZE = 6.3
 LINE_HEIGHT = 0.115  # inches

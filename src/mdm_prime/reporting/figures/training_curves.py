@@ -25,6 +25,8 @@ from mdm_prime.tasks import Run
 TITLES = {"known_entropy": "Markov source", "text": "Text", "toy": "2-D toy"}
 ARM: dict[str, Any] = {"color": GRAY, "linestyle": "-", "linewidth": 2.2}
 PLAIN_WIDTH = 0.6
+MARKER_SIZE = 3.5  # few markers a line, so that lines can be told apart without colours
+HALF_FILLED: dict[str, Any] = {"fillstyle": "left", "markerfacecoloralt": "white"}
 COLUMNS = 3
 
 
@@ -83,7 +85,7 @@ def _panel(axes: Axes, root: Path, task: str, title: str, runs: list[Run]) -> No
 
 def _curve(root: Path, run: Run) -> NDArray[np.float64]:
     """(steps, 2): tokens seen, loss."""
-    rows = read_csv(layout.run_dir(root, run.name) / "history.csv")
+    rows = read_csv(layout.history_file(root, run.name))
     return np.array([(row["train_tokens"], row["loss"]) for row in rows], dtype=np.float64).reshape(-1, 2)
 
 
@@ -95,9 +97,10 @@ def _counts_visible(run: Run) -> bool:
 def _look(run: Run) -> dict[str, Any]:
     if run.model == "autoregressive":
         return ARM
-    look = {key: look_of_model(names_of(run))[key] for key in ("color", "linestyle")}
+    look = look_of_model(names_of(run))  # its open markers are those without carry-over
+    look |= {"markersize": MARKER_SIZE, "markevery": (0.03 * (run.num_subtokens % 8), 0.25)}
     if run.training.objective == "nelbo":
-        look |= {"marker": ".", "markevery": 0.1, "markersize": 4}
+        look |= HALF_FILLED if run.carry_over else {**HALF_FILLED, "markerfacecoloralt": look["color"]}
     return look if run.carry_over else {**look, "linewidth": PLAIN_WIDTH}
 
 
@@ -107,17 +110,20 @@ def _legend(runs: list[Run]) -> list[Line2D]:
     handles: dict[str, Line2D] = {}
     for run in sorted(masked, key=lambda run: order(names_of(run))):
         name = _name(names_of(run))
-        look = {key: _look(run)[key] for key in ("color", "linestyle")}
+        look = {key: _look(run)[key] for key in ("color", "linestyle", "marker", "markersize")}
         handles.setdefault(name, Line2D([], [], **look, label=name))
     others = []
     if len(masked) < len(runs):
         others.append(Line2D([], [], **ARM, label="ARM (exact likelihood)"))
     if not all(run.carry_over for run in masked):
         higher = " (may lie above)" if any(map(_counts_visible, masked)) else ""
-        others.append(Line2D([], [], color=BLACK, linewidth=PLAIN_WIDTH, label=f"thin: no carry-over{higher}"))
+        open_marker: dict[str, Any] = {"marker": "o", "markersize": MARKER_SIZE, "markerfacecolor": "white"}
+        label = f"open: no carry-over{higher}"
+        others.append(Line2D([], [], color=BLACK, linewidth=PLAIN_WIDTH, **open_marker, label=label))
     objectives = {run.training.objective for run in masked}
     if "nelbo" in objectives and len(objectives) > 1:
-        others.append(Line2D([], [], color=BLACK, marker=".", label="dotted: trained on the valid bound"))
+        half: dict[str, Any] = {"marker": "o", "markersize": MARKER_SIZE, **HALF_FILLED}
+        others.append(Line2D([], [], color=BLACK, **half, label="half-filled: trained on the valid bound"))
     return [*handles.values(), *others]
 
 

@@ -6,6 +6,8 @@ from importlib import resources
 
 from mdm_prime.reporting.records import Row, parse
 
+NOT_A_BOUND = "published value is not a bound"  # in the column `kind`: withdrawn by the errata
+
 
 def read(name: str) -> list[Row]:
     """The rows of one of the CSV files beside this module, by its stem; an empty cell is None."""

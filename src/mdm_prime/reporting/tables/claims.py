@@ -8,7 +8,7 @@ from pathlib import Path
 from mdm_prime import layout
 from mdm_prime.config import Config
 from mdm_prime.reporting.claims import evaluate
-from mdm_prime.reporting.claims.claim import NOT_TESTABLE, REFUTED, REPRODUCED
+from mdm_prime.reporting.claims.claim import NOT_TESTABLE, REFUTED, REPRODUCED, WITHDRAWN
 from mdm_prime.reporting.records import read_table
 from mdm_prime.reporting.tables.table import Column, Table, below, frame_of
 
@@ -21,7 +21,7 @@ COLUMNS = (
     Column("our_value", "from the evidence; after ±, its standard error and spread over seeds added in quadrature",
            heading="Ours", align="p{3.6cm}"),
     Column("scale", "params file that our value comes from"),
-    Column("verdict", f"{REPRODUCED}, {REFUTED} or {NOT_TESTABLE}", heading="Verdict", align="p{1.8cm}"),
+    Column("verdict", f"{REPRODUCED}, {REFUTED}, {NOT_TESTABLE} or {WITHDRAWN}", heading="Verdict", align="p{1.8cm}"),
     Column("evidence", "file below the results folder that our value is read from"),
 )  # fmt: skip
 
@@ -41,6 +41,7 @@ def build(config: Config, results: Path) -> Table:
             "A difference between models counts only where it exceeds twice its uncertainty: the standard errors and "
             "the spreads over seeds of both sides, added in quadrature. With one seed the spread is unknown.",
             f"'{NOT_TESTABLE}' stands where the data are missing or the numbers do not decide.",
+            f"'{WITHDRAWN}' stands where our tables do not decide and the errata take the published numbers back.",
             "A verdict on text holds for our corpus and scale: it says whether the claim holds there, and does not "
             "measure the paper's own models again.",
             "Verdicts are computed from the evidence files each time the table is made.",

@@ -1,0 +1,84 @@
+"""What the report says of a table or figure: its caption, its names, its place in the paper."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from mdm_prime import layout
+from mdm_prime.reporting.records import read_csv
+from mdm_prime.reporting.report import catalogue
+from test_pipeline import PROJECT
+
+REFERENCE = PROJECT / "results" / "reference"
+CAPTIONS = PROJECT / "workflow" / "report"
+TEXTS = {path.relative_to(CAPTIONS).as_posix(): path.read_text(encoding="utf-8") for path in CAPTIONS.rglob("*.rst")}
+ENTRIES = [*catalogue.PAGES.values(), *catalogue.FIGURES.values()]
+
+
+def test_every_entry_has_a_caption_and_every_caption_an_entry() -> None:
+    assert set(catalogue.TABLES) == set(layout.TABLES)
+    assert set(catalogue.FIGURES) == set(layout.FIGURES)
+    expected = {f"tables/{name}.rst" for name in catalogue.PAGES} | {
+        f"figures/{name}.rst" for name in catalogue.FIGURES
+    }
+    assert set(TEXTS) == expected | {"overview.rst"}
+
+
+def test_labels_are_shown_as_columns() -> None:
+    """Snakemake makes a switch of a label, other than the first, with two values that half of a category have each."""
+    for category in {entry.category for entry in ENTRIES}:
+        entries = [entry for entry in ENTRIES if entry.category == category]
+        assert len({entry.title for entry in entries}) == len(entries)
+        papers = [entry.paper for entry in entries]
+        assert not (len(set(papers)) == 2 and papers.count(papers[0]) * 2 == len(papers)), category
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_captions_hold_no_number_of_a_result(name: str) -> None:
+    """What is left of numbers: the paper's own figures and tables, formulas, names of data sets."""
+    text = re.sub(r"\b(Figure \d|Tables? \d( and \d)?|arXiv [\d.]+|May 2026|CIFAR-10|ImageNet-32)\b", "", TEXTS[name])
+    text = re.sub(r"\u2113 [>=] 1|T \(1 - 1/T\)|0 for equal, 1 for disjoint", "", text)
+    assert not re.search(r"\d", text)
+
+
+def columns() -> set[str]:
+    return {column for name in layout.TABLES for column in read_csv(layout.table_files(REFERENCE, name)[0])[0]}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_captions_name_only_what_is_there(name: str) -> None:
+    results = {f"{page}.html" for page in catalogue.PAGES} | {f"{figure}.png" for figure in catalogue.FIGURES}
+    text = re.sub(r"\{\{.*?\}\}", "", TEXTS[name])
+    assert set(re.findall(r"[\w-]+\.(?:html|png|csv|pdf|md)\b", text)) <= results
+    for word in re.findall(r"\b[a-z]+_[a-z_]*[a-z]\b", text):
+        assert any(column.startswith(word) for column in columns()), word
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_losses_have_their_true_names(name: str) -> None:
+    """Where both losses, or perplexities, are spoken of, the published one is called no bound, or drawn as below."""
+    text = " ".join(TEXTS[name].split())
+    assert not re.search(r"\bFID\b(?=[^.]*fd_)(?![^.]*\b(no FID|cannot)\b)", text)
+    if "published loss" in text:
+        assert "valid bound" in text
+        assert (
+            re.search(r"no bound|neither a bound|below it for|below zero", text) or name == "tables/toy_likelihood.rst"
+        )
+
+
+def test_places_in_the_paper_are_those_of_the_reproduction_guide() -> None:
+    guide = (PROJECT / "docs" / "reproduction.md").read_text(encoding="utf-8")
+    before, found = "", 0
+    for line in guide.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        names = re.findall(r"results/(table|figure)s/(\w+)\.", cells[1]) if line.startswith("|") and cells[1:] else []
+        place = re.match(r"Figure \d|Tables? \d( and \d)?|errata note|not in the paper|the same", cells[0])
+        for kind, name in names if place and names != [("table", "claims")] else []:
+            entry = {"table": catalogue.TABLES, "figure": catalogue.FIGURES}[kind][name]
+            assert entry.paper == (f"as in {before}" if place[0] == "the same" else place[0]), name
+            found += 1
+        if place and place[0] != "the same":
+            before = place[0]
+    assert found > 10
