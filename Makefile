@@ -60,6 +60,10 @@ figures: setup  ## Every figure at the default scale
 smoke: setup  ## The whole pipeline at the smallest scale (2 to 3 minutes)
 	snakemake --cores all --config scale=smoke -- results/tables/ results/figures/
 
+.PHONY: report
+report: setup  ## Every table and figure in one HTML file, to look at and to send
+	mdm-prime report
+
 .PHONY: ui
 ui: setup  ## The runs in MLflow, at 127.0.0.1 (PORT=5000)
 	mdm-prime ui --port $(PORT)

@@ -51,6 +51,14 @@ RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a ne
     ),
     "snakemake --dry-run --cores all results/tables/": "tests/test_pipeline.py::test_a_comment_runs_nothing",
     "snakemake --rulegraph mermaid-js -- results/tables/ results/figures/": "tests/test_docs.py::test_the_graph",
+    "mdm-prime report": "tests/test_pipeline.py::test_the_report",
+    "mdm-prime --params params/smoke.yaml report": "tests/test_pipeline.py::test_the_report",
+    "mdm-prime import-checkpoint --format official-text checkpoint.ckpt --output official/owt-l2": (
+        "tests/official/test_import_command.py::test_commands_of_the_page"
+    ),
+    "mdm-prime import-checkpoint --format official-image checkpoint.pth --output official/cifar10-l2 --weights raw": (
+        "tests/official/test_import_command.py::test_commands_of_the_page"
+    ),
     "snakemake --unlock": "tests/test_docs.py::test_a_lock_that_was_left_is_removed",
 }
 MARK = re.compile(r"\b(GPU|network|download|minutes?|hours?|months?)\b")  # in a comment before or behind a command
@@ -59,7 +67,8 @@ SUFFIXES = ("csv", "db", "json", "jsonl", "lock", "md", "mplstyle", "npy", "npz"
 SUFFIXES += ("safetensors", "smk", "tex", "toml", "txt", "yaml", "yml", "cff")
 MADE = {  # files and folders that the pipeline makes
     *(name for names in layout.DATA_FILES.values() for name in names),
-    *(*layout.IMAGE_DATA_FILES, *layout.RUN_FILES, *layout.IMAGE_SAMPLE_FILES),
+    *(*layout.IMAGE_DATA_FILES, *layout.NETWORK_FILES, *layout.SAMPLE_FILES, "imputation.npz", "path.npz"),
+    *("seedN.csv", "seedN.json", "networks", "history", "likelihood", "samples", "quality", "metrics", "report-*.html"),
     *(f"{name}.{suffix}" for name in layout.TABLES for suffix in layout.TABLE_SUFFIXES),
     *(f"{name}.{suffix}" for name in layout.FIGURES for suffix in layout.FIGURE_SUFFIXES),
     *("likelihood.json", "quality.json", "oracle.json", "idle_steps.json", "baselines.json", "classifier.safetensors"),
@@ -359,7 +368,7 @@ def test_every_sampler_of_the_paper_can_be_planned() -> None:
     for task in loaded.images:
         for run in loaded.runs(task):
             schedule = schedules.by_name(run.training.schedule, run.training.exponent)
-            for sampler in loaded.task(task).samplers(run.variant):
+            for sampler in loaded.task(task).samplers.get(run.variant, ()):
                 assert sampler.kind == "euler"
                 assert sampler.num_steps is not None
                 curves = {key: getattr(sampler, key) for key in ("temperature", "corrector", "time_steps")}

@@ -14,7 +14,7 @@ import pytest
 from mdm_prime import config, layout
 
 PROJECT = Path(__file__).parents[1]
-COPIED = ("Snakefile", "workflow", "params", "src", "pyproject.toml")
+COPIED = ("Snakefile", "workflow", "params", "src", "pyproject.toml", "dvc.yaml", ".dvcignore", ".gitignore")
 
 pytestmark = pytest.mark.pipeline
 
@@ -78,13 +78,21 @@ def test_a_finished_target_runs_nothing(finished: Path, target: str) -> None:
     assert "Nothing to be done" in succeed(finished, f"snakemake --cores all {target}")
 
 
-def test_figures(finished: Path) -> None:
-    succeed(finished, "snakemake --cores all results/figures/")
+def test_figures_come_with_the_tables(finished: Path) -> None:
     for name in layout.FIGURES:
         for file in layout.figure_files(finished / "results", name):
             assert file.stat().st_size > 1000
     for target in ("results/figures", "results/figures/idle_steps.png"):
         assert "Nothing to be done" in succeed(finished, f"snakemake --cores all {target}")
+
+
+def test_the_report(finished: Path) -> None:
+    for command in ("mdm-prime report", "mdm-prime --params params/smoke.yaml report"):
+        assert "results/report-smoke.html" in succeed(finished, command)
+    text = (finished / "results/report-smoke.html").read_text()
+    assert all(f"results/figures/{name}.png" in text for name in layout.FIGURES)
+    assert all(f"/{name}.html" in text for name in layout.TABLES)
+    assert f"{finished}/" not in text
 
 
 def test_two_runs_give_the_same_bytes(finished: Path, tmp_path: Path) -> None:
@@ -102,20 +110,21 @@ def test_a_comment_runs_nothing(finished: Path, parameters: Path) -> None:
 
 def test_a_change_for_one_variant_runs_what_depends_on_it(finished: Path, parameters: Path) -> None:
     text = parameters.read_text()
-    parameters.write_text(text.replace("    arm: {", "    l2: {training: {learning_rate: 0.004}}\n    arm: {"))
+    parameters.write_text(text.replace("  l2: {num_subtokens: 2}\n    arm", "  l2: {num_subtokens: 2, training: {learning_rate: 0.004}}\n    arm"))
     outputs = planned(finished)
     trained = {name for name in outputs if name.endswith("weights.safetensors")}
-    assert trained == {f"results/smoke/text/l2/seed{seed}/weights.safetensors" for seed in (0, 1)}
-    assert "results/smoke/text/l2/seed0/samples.npy" in outputs
+    assert trained == {f"results/smoke/text/networks/l2/seed{seed}/weights.safetensors" for seed in (0, 1)}
+    assert "results/smoke/text/samples/l2/seed0/samples.npy" in outputs
     assert {f"results/tables/{name}.csv" for name in ("text_perplexity", "idle_steps", "claims")} <= outputs
-    assert not {name for name in outputs if "toy" in name or "known_entropy" in name or "bound_validity" in name}
+    elsewhere = ("smoke/toy", "smoke/known_entropy", "smoke/digits", "tables/toy", "bound_validity", "image")
+    assert not [name for name in outputs if any(word in name for word in elsewhere)]
 
 
 def test_a_change_of_the_evaluation_trains_nothing(finished: Path, parameters: Path) -> None:
     parameters.write_text(parameters.read_text().replace("num_samples: 256,", "num_samples: 300,"))
     outputs = planned(finished)
     assert outputs
-    assert {Path(name).name for name in outputs if name.startswith("results/smoke")} == {"likelihood.json"}
+    assert {Path(name).parts[3] for name in outputs if name.startswith("results/smoke")} == {"likelihood"}
 
 
 def test_a_change_of_an_image_sampler_trains_nothing(finished: Path, parameters: Path) -> None:
@@ -124,7 +133,7 @@ def test_a_change_of_an_image_sampler_trains_nothing(finished: Path, parameters:
     parameters.write_text(text.replace("num_steps: 4, draws: marginals", "num_steps: 3, draws: marginals"))
     outputs = {name for name in planned(finished) if name.startswith("results/smoke")}
     assert {Path(name).parts[2] for name in outputs} == {"photos"}
-    assert {Path(name).name for name in outputs} == {*layout.IMAGE_SAMPLE_FILES, "quality.json"}
+    assert {Path(name).parts[3] for name in outputs} == {"samples", "quality"}
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mdm_prime import config, layout
+from mdm_prime import config, engines, layout
 from mdm_prime.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it starts
     options = parser().parse_args(arguments)
     try:
-        status: int | None = options.verb(options)
+        turn = engines.take(options.results, "dvc") if "DVC_STAGE" in os.environ else nullcontext()
+        with turn:
+            status: int | None = options.verb(options)
     except UserError as error:
         print(f"mdm-prime: {error}", file=sys.stderr)
         return 2
@@ -80,8 +83,17 @@ def parser() -> argparse.ArgumentParser:
     add_run("quality", _quality, "compare a run's images with the training images")
     add("oracle", _oracle, "both objectives at the true posterior, by enumeration")
     add("idle-steps", _idle_steps, "count the steps of the sampler that change nothing (Figure 1)")
+    imported = add("import-checkpoint", _import_checkpoint, "read an official checkpoint, running nothing in it")
+    imported.add_argument("file", metavar="FILE", help="path, or hf://OWNER/NAME/FILE@REVISION")
+    imported.add_argument("--format", choices=("official-text", "official-image"), required=True)
+    imported.add_argument("--output", metavar="DIR", type=Path, required=True, help="new folder")
+    imported.add_argument("--weights", choices=("ema", "raw"), default="ema", help="averaged or last (now ema)")
+    imported.add_argument("--num-subtokens", type=int, help="stop unless the file has this many")
+    imported.add_argument("--head-width", type=int, help="of images, whose files do not say it (now 64)")
     add("table", _table, "write a table as csv, md and tex").add_argument("name", choices=layout.TABLES)
+    add("metrics", _metrics, "write the headline numbers of each model, for dvc metrics")
     add("figure", _figure, "draw a figure as png and pdf").add_argument("name", choices=layout.FIGURES)
+    add("report", _report, "put every table and figure into one HTML file, by Snakemake's --report")
     compare = add("check-reference", _check_reference, "compare results/tables with the tables of a reference run")
     compare.add_argument("--reference", type=Path, default=Path("results/reference"))
     keep = add("keep-reference", _keep_reference, "keep the present tables and figures, with machine, time and commit")
@@ -174,16 +186,42 @@ def _idle_steps(options: argparse.Namespace) -> None:
     count_idle_steps(_place(options))
 
 
+def _import_checkpoint(options: argparse.Namespace) -> None:
+    from mdm_prime.official.importing import import_checkpoint
+
+    imported = import_checkpoint(
+        options.file,
+        options.output,
+        layout=options.format,
+        weights=options.weights,
+        num_subtokens=options.num_subtokens,
+        head_width=options.head_width,
+    )
+    print(f"{options.output}: {imported.source.weights} weights, sha256 of the file {imported.source.sha256}")
+
+
 def _table(options: argparse.Namespace) -> None:
     from mdm_prime.reporting import tables
 
     tables.write(options.name, config.load(options.params), options.results)
 
 
+def _metrics(options: argparse.Namespace) -> None:
+    from mdm_prime.reporting import metrics
+
+    metrics.write(config.load(options.params), options.results)
+
+
 def _figure(options: argparse.Namespace) -> None:
     from mdm_prime.reporting import figures
 
     figures.write(options.name, config.load(options.params), options.results)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from mdm_prime.reporting.report import making
+
+    print(making.make(config.load(options.params), options.params, options.results))
 
 
 def _check_reference(options: argparse.Namespace) -> int:

@@ -1,10 +1,12 @@
 # Parameters, paths and the pipeline's own MLflow run. Validated before anything runs.
+import functools
+import operator
 import os
 import shutil
 import subprocess
 import sys
 
-from mdm_prime import config as params, layout
+from mdm_prime import config as params, engines, layout
 from mdm_prime.errors import UserError
 
 RESULTS = "results"
@@ -28,12 +30,25 @@ def sources(*patterns):
     return sorted(os.path.relpath(path) for pattern in patterns for path in folder.glob(pattern))
 
 
-NETWORKS = [f"models/{name}.py" for name in ("build", "dit", "layers", "mlp", "unet")]
-MATHEMATICS = ["subtokens.py", "schedules.py", "masking.py", "objectives.py", "data/super_tokens.py", *NETWORKS]
+MATHEMATICS = ["subtokens.py", "schedules.py", "masking.py", "objectives.py", "data/super_tokens.py", "models/*.py"]
+VALUES = params.read(layout.Path(PARAMS))
 
 
-def run_of(wildcards):
-    return P.run(f"{wildcards.task}/{wildcards.variant}/seed{wildcards.seed}")
+def values(*keys):
+    """What a rule depends on of the params file: values by dotted key, the keys of the stage in dvc.yaml."""
+    return {key: functools.reduce(operator.getitem, key.split("."), VALUES) for key in keys}
+
+
+def of_task(task, *keys):
+    """The values at keys of a task's section."""
+    return values(*(f"{params.section_of(task)}.{key}" for key in keys))
+
+
+def joined(inputs):
+    """Which runs a rule with these inputs joins: models and seeds of their tasks."""
+    parts = [path.relative_to(ROOT).parts for path in inputs if path.is_relative_to(ROOT)]
+    tasks = {task for task, *rest in parts if len(rest) > 2}  # TASK/KIND/VARIANT/...: a file of a run
+    return {key: value for task in sorted(tasks) for key, value in of_task(task, "models", "seeds").items()}
 
 
 wildcard_constraints:
@@ -42,7 +57,16 @@ wildcard_constraints:
     seed="[0-9]+",
 
 
+# What DVC has brought since the last run counts as made.
+engines.settle(PARAMS)
+
+
 onstart:
+    try:
+        TURN = engines.take(RESULTS, "snakemake")
+    except UserError as error:
+        sys.stderr.write(f"mdm-prime: {error}\n")
+        sys.exit(2)
     started = subprocess.run([*CLI.split(), "pipeline", "start"], capture_output=True, text=True)
     sys.stderr.write(started.stderr)
     os.environ["MDM_PRIME_PARENT_RUN"] = started.stdout.strip()
@@ -50,6 +74,8 @@ onstart:
 
 onsuccess:
     subprocess.run([*CLI.split(), "pipeline", "finished"])
+    unfinished = set(workflow.dag.needrun_jobs())
+    engines.record(PARAMS, [file for job in workflow.dag.jobs if job not in unfinished for file in job.output])
 
 
 onerror:

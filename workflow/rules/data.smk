@@ -8,10 +8,10 @@ for task in P.tasks:
         output:
             layout.data_files(ROOT, task),
         params:
-            data=P.task(task).data.model_dump(mode="json"),
+            values=of_task(task, "data"),
             task=task,
         log:
-            f"{ROOT}/{task}/data/log.txt",
+            f"{ROOT}/log/data/{task}.txt",
         shell:
             "{CLI} data {params.task} 2> {log}"
 
@@ -23,8 +23,7 @@ rule oracle:
     output:
         layout.oracle_file(ROOT),
     params:
-        oracle=P.oracle.model_dump(mode="json"),
-        num_subtokens=P.known_entropy.num_subtokens,
+        values=values("oracle"),
     threads: P.compute.threads
     log:
         f"{ROOT}/log/oracle.txt",
@@ -38,7 +37,7 @@ rule idle_steps:
     output:
         layout.idle_steps_file(ROOT),
     params:
-        idle_steps=P.idle_steps.model_dump(mode="json"),
+        values=values("idle_steps"),
     threads: P.compute.threads
     log:
         f"{ROOT}/log/idle_steps.txt",

@@ -7,35 +7,36 @@ rule evaluate:
     output:
         layout.likelihood_file(ROOT, RUN),
     params:
-        evaluation=lambda wildcards: P.task(wildcards.task).evaluation.model_dump(mode="json"),
+        values=lambda wildcards: of_task(wildcards.task, "evaluation"),
     threads: P.compute.threads
     resources:
         gpu=GPU,
     log:
-        f"{ROOT}/{RUN}/log/evaluate.txt",
+        f"{ROOT}/log/evaluate/{RUN}.txt",
     shell:
         "{CLI} evaluate {wildcards.task}/{wildcards.variant}/seed{wildcards.seed} 2> {log}"
 
 
 # What images are compared by, and what real ones score; then every run's images.
+COMPARISON = ("evaluation/fidelity.py", "evaluation/nearest.py", "models/classifier.py")
+
 for task in P.images:
 
     rule:
         name: f"features_{task}"
         input:
             layout.data_files(ROOT, task),
-            sources("evaluation/fidelity.py", "evaluation/nearest.py", "models/classifier.py", "training/classifier.py"),
+            sources(*COMPARISON, "training/classifier.py"),
         output:
             layout.feature_files(ROOT, P, task),
         params:
-            classifier=P.images[task].classifier.model_dump(mode="json"),
-            fidelity=P.images[task].fidelity.model_dump(mode="json"),
+            values=of_task(task, "classifier", "fidelity"),
             task=task,
         threads: P.compute.threads
         resources:
             gpu=GPU,
         log:
-            f"{ROOT}/{task}/features/log.txt",
+            f"{ROOT}/log/features/{task}.txt",
         shell:
             "{CLI} features {params.task} 2> {log}"
 
@@ -44,17 +45,17 @@ rule quality:
     input:
         layout.image_sample_files(ROOT, RUN),
         lambda wildcards: layout.data_files(ROOT, wildcards.task) + layout.feature_files(ROOT, P, wildcards.task),
-        sources("evaluation/fidelity.py", "evaluation/nearest.py", "models/classifier.py"),
+        sources(*COMPARISON),
     output:
         layout.quality_file(ROOT, RUN),
     params:
-        fidelity=lambda wildcards: P.images[wildcards.task].fidelity.model_dump(mode="json"),
+        values=lambda wildcards: of_task(wildcards.task, "fidelity"),
     wildcard_constraints:
         task="|".join(P.images) or "no-images",
     threads: P.compute.threads
     resources:
         gpu=GPU,
     log:
-        f"{ROOT}/{RUN}/log/quality.txt",
+        f"{ROOT}/log/quality/{RUN}.txt",
     shell:
         "{CLI} quality {wildcards.task}/{wildcards.variant}/seed{wildcards.seed} 2> {log}"

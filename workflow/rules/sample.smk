@@ -7,14 +7,14 @@ rule sample:
     output:
         layout.sample_files(ROOT, RUN),
     params:
-        sampling=lambda wildcards: P.task(wildcards.task).sampling.model_dump(mode="json"),
+        values=lambda wildcards: of_task(wildcards.task, "sampling"),
     wildcard_constraints:
         task="|".join(params.TOKEN_TASKS),
     threads: P.compute.threads
     resources:
         gpu=GPU,
     log:
-        f"{ROOT}/{RUN}/log/sample.txt",
+        f"{ROOT}/log/sample/{RUN}.txt",
     shell:
         "{CLI} sample {wildcards.task}/{wildcards.variant}/seed{wildcards.seed} 2> {log}"
 
@@ -27,16 +27,13 @@ rule sample_images:
     output:
         layout.image_sample_files(ROOT, RUN),
     params:
-        sampling=lambda wildcards: P.task(wildcards.task).sampling.model_dump(mode="json"),
-        samplers=lambda wildcards: [
-            sampler.model_dump(mode="json") for sampler in P.task(wildcards.task).samplers(wildcards.variant)
-        ],
+        values=lambda wildcards: of_task(wildcards.task, "sampling", f"samplers.{wildcards.variant}"),
     wildcard_constraints:
         task="|".join(P.images) or "no-images",
     threads: P.compute.threads
     resources:
         gpu=GPU,
     log:
-        f"{ROOT}/{RUN}/log/sample.txt",
+        f"{ROOT}/log/sample/{RUN}.txt",
     shell:
         "{CLI} sample {wildcards.task}/{wildcards.variant}/seed{wildcards.seed} 2> {log}"
