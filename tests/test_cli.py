@@ -29,7 +29,7 @@ ARGUMENTS = {
     "import-checkpoint": ["--format", "--output", "--weights"],
     "check-reference": ["--reference"],
     "keep-reference": ["--reference"],
-    "pipeline": ["start", "finished", "failed", "--run-id"],
+    "pipeline": ["start", "finished", "failed", "send", "--run-id"],
     "ui": ["--port"],
 }
 

@@ -196,7 +196,7 @@ def test_every_params_file_of_the_project_loads(path: Path) -> None:
         ("text.seeds", [2**63], "text.seeds.0: is 9223372036854775808; should be less than 9223372036854775808"),
         ("idle_steps.num_steps", [8, 8], "idle_steps.num_steps: is [8, 8]; a value stands twice"),
         ("oracle.num_subtokens", [0], "oracle.num_subtokens.0: is 0; should be greater than 0"),
-        ("oracle.num_subtokens", [1, 4], "oracle.num_subtokens: is 4; should be at most 3"),
+        ("oracle.num_subtokens", [1, 4], "oracle.num_subtokens: is 4; at most 3"),
         ("text.models", [], "text.models: is []; list should have at least 1 item"),
         ("text.models", ["l1", "l1"], 'text.models: is ["l1", "l1"]; a value stands twice'),
         ("text.models", ["l1", "l8"], "text.models: l8 is no variant; allowed: l1, l2, l4, arm, l4-plain"),

@@ -25,7 +25,7 @@ from mdm_prime.evaluation.oracle import copies_of_one_bit, enumerated, terms
 from mdm_prime.objectives import token_log_probs
 from mdm_prime.reporting.occupancy import expected_idle_steps
 from mdm_prime.subtokens import Subtokenizer, smallest_base
-from test_pipeline import PROJECT, copy_project, succeed
+from project_copy import PROJECT, copy_project, succeed
 
 DOCS, PACKAGE = PROJECT / "docs", PROJECT / "src" / "mdm_prime"
 PAGES = {path.relative_to(PROJECT).as_posix(): path for path in [*sorted(DOCS.glob("*.md")), PROJECT / "README.md"]}
@@ -59,6 +59,15 @@ RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a ne
     "mdm-prime import-checkpoint --format official-image checkpoint.pth --output official/cifar10-l2 --weights raw": (
         "tests/official/test_import_command.py::test_commands_of_the_page"
     ),
+    "mdm-prime ui": "tests/tracking/test_ui_in_a_browser.py::test_the_page_of_runs_lists_them",
+    "mdm-prime pipeline send": "tests/tracking/test_remote_server.py::test_a_server_that_dies_and_comes_back",
+    "export MLFLOW_TRACKING_URI=http://127.0.0.1:5000": (
+        "tests/tracking/test_remote_server.py::test_a_server_that_dies_and_comes_back"
+    ),
+    "mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///runs.db "
+    "--artifacts-destination artifacts": (
+        "tests/tracking/test_remote_server.py::test_a_server_that_dies_and_comes_back"
+    ),
     "snakemake --unlock": "tests/test_docs.py::test_a_lock_that_was_left_is_removed",
 }
 MARK = re.compile(r"\b(GPU|network|download|minutes?|hours?|months?)\b")  # in a comment before or behind a command
@@ -72,7 +81,7 @@ MADE = {  # files and folders that the pipeline makes
     *(f"{name}.{suffix}" for name in layout.TABLES for suffix in layout.TABLE_SUFFIXES),
     *(f"{name}.{suffix}" for name in layout.FIGURES for suffix in layout.FIGURE_SUFFIXES),
     *("likelihood.json", "quality.json", "oracle.json", "idle_steps.json", "baselines.json", "classifier.safetensors"),
-    *("state.safetensors", "mlflow.db", "mlartifacts", "about.json"),
+    *("state.safetensors", "mlflow.db", "mlartifacts", "about.json", "config.json"),
     *("results", "tables", "figures", "reference", "tracking", "data", "features", "log", "*.txt", "*.jsonl", "SCALE"),
 }
 EXAMPLES = {"photo.png"}  # files of a reader

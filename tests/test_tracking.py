@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from mdm_prime import tracking
 from mdm_prime.errors import UserError
-from mdm_prime.tracking import journal, mirror, runs
+from mdm_prime.tracking import journal, mirror, runs, store
 
 READ = """
 import json, sys
@@ -89,7 +89,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params.write_text("scale: smoke\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        pipeline = tracking.start_pipeline(results, params, "smoke")
+        pipeline = tracking.start_pipeline(results, params, "smoke", {"text": {"seeds": [0]}})
         patch.setenv(tracking.PARENT_RUN, pipeline)
         weights = results / "weights.safetensors"
         weights.write_bytes(b"weights")
@@ -134,7 +134,7 @@ def test_a_pipeline_is_the_parent_of_its_stages(shown: dict[str, dict[str, Any]]
     assert parent["tags"]["scale"] == "smoke"
     assert parent["tags"]["engine"] == "snakemake"
     assert parent["params"]["version.torch"]
-    assert sorted(parent["files"]) == ["smoke.yaml", "tables", "tables/claims.csv"]
+    assert sorted(parent["files"]) == ["config.json", "smoke.yaml", "tables", "tables/claims.csv"]
     shown["pipeline smoke"] = parent
 
 
@@ -154,13 +154,13 @@ def test_params_tags_and_links_arrive(shown: dict[str, dict[str, Any]], finished
     run = shown["train text/l1/seed0"]
     assert run["params"]["training.steps"] == "120"
     assert run["params"]["training.betas"] == "[0.9, 0.99]"
-    assert run["params"]["long"] == "x" * mirror.MAX_TEXT
+    assert run["params"]["long"] == "x" * store.MAX_TEXT
     expected = {"stage": "train", "task": "text", "num_subtokens": "1", "data.sha256": "abc"}
     assert expected.items() <= run["tags"].items()
     assert re.fullmatch("[0-9a-f]{40}|unknown", run["tags"]["git.commit"])
     assert run["tags"]["weights.path"] == os.path.relpath(finished / "weights.safetensors")
     assert len(run["tags"]["weights.sha256"]) == 64
-    assert run["files"] == []  # a link, not a copy
+    assert run["files"] == ["config.json"]  # the weights are a link, not a copy
 
 
 def test_every_point_arrives_once(shown: dict[str, dict[str, Any]]) -> None:
@@ -182,6 +182,22 @@ def test_mirroring_again_adds_nothing_and_a_lost_store_is_filled_again(finished:
     (finished / "mlflow.db").unlink()
     assert mirror.within(finished, 60)
     assert rows(finished) == before
+
+
+def test_a_file_that_has_changed_since_is_not_copied(tmp_path: Path) -> None:
+    kept, changed, removed = (tmp_path / f"{name}.json" for name in ("kept", "changed", "removed"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(tracking.PARENT_RUN, "pipeline-x")  # so that it is not mirrored at its end
+        with tracking.stage(tmp_path, stage="evaluate", name="x", params={}, tags={}) as run:
+            for path in (kept, changed, removed):
+                path.write_text("of this run")
+                run.artifact(path)
+    changed.write_text("of another run")
+    removed.unlink()
+    assert mirror.within(tmp_path, 60)
+    (shown,) = in_store(tmp_path).values()
+    assert sorted(shown["files"]) == ["config.json", "kept.json"]
+    assert shown["tags"]["not_copied"] == "changed or removed before it was copied: changed.json, removed.json"
 
 
 def test_importing_is_cheap() -> None:
@@ -268,10 +284,10 @@ def test_two_pipelines_at_once_do_not_ruin_the_store(tmp_path: Path) -> None:
 
 def test_only_one_mirror_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = []
-    monkeypatch.setattr(mirror, "_mirror", done.append)
+    monkeypatch.setattr(store, "send", done.append)
     monkeypatch.setattr(mirror, "LOCKED_FOR", 0.2)
     mirror.mirror(tmp_path)
-    with FileLock(tmp_path / "tracking" / ".lock"), pytest.raises(mirror.StoreError, match="held by another process"):
+    with FileLock(tmp_path / "tracking" / ".lock"), pytest.raises(store.StoreError, match="held by another process"):
         mirror.mirror(tmp_path)
     assert done == [tmp_path]
 
@@ -333,7 +349,7 @@ def test_ui_lists_the_runs_on_this_machine_only(finished: Path) -> None:
     with process, process.stdout:
         try:
             line = process.stdout.readline()
-            address = re.search(rf"http://127\.0\.0\.1:{port}/#/experiments/(\w+)/runs", line)
+            address = re.search(rf"http://127\.0\.0\.1:{port}/#/experiments/(\w+)/runs\S+", line)
             assert address, line
             with urllib.request.urlopen(address.group(0), timeout=30) as page:  # noqa: S310
                 assert "<title>MLflow</title>" in page.read().decode()

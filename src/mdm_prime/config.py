@@ -27,6 +27,7 @@ from mdm_prime.sections import (
     Oracle,
     Section,
 )
+from mdm_prime.sections.official import OfficialCheckpoint, OfficialImageCheckpoint, OfficialImages, OfficialText
 from mdm_prime.tasks import ImageTask, Run, Task
 
 TOKEN_TASKS = ("known_entropy", "text", "toy")
@@ -37,17 +38,11 @@ NOT_A_SCALE = ("tables", "figures", "metrics", "reference", "tracking", "mlartif
 S = TypeVar("S", bound=Section)
 
 
-class Config(Section):
-    """One params/*.yaml."""
+class Scale(Section):
+    """What every params file has."""
 
     scale: str
     compute: Compute
-    known_entropy: Task
-    text: Task
-    toy: Task
-    images: dict[Name, ImageTask] = Field(default_factory=dict)
-    oracle: Oracle
-    idle_steps: IdleSteps
 
     @field_validator("scale")
     @classmethod
@@ -55,6 +50,17 @@ class Config(Section):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", scale) or scale in NOT_A_SCALE:
             raise ValueError(f"the name of the file must be letters, digits, - and _, and none of {NOT_A_SCALE}")
         return scale
+
+
+class Config(Scale):
+    """One params/*.yaml of networks that are trained here."""
+
+    known_entropy: Task
+    text: Task
+    toy: Task
+    images: dict[Name, ImageTask] = Field(default_factory=dict)
+    oracle: Oracle
+    idle_steps: IdleSteps
 
     @model_validator(mode="after")
     def _tasks_have_their_data(self) -> Config:
@@ -66,7 +72,7 @@ class Config(Section):
                 raise ValueError(f"{name}.data.kind: is {kind}; should be {name}")
         limit = (self.known_entropy.data.vocab_size - 1).bit_length()
         if (most := max(self.oracle.num_subtokens)) > limit:
-            raise ValueError(f"oracle.num_subtokens: is {most}; should be at most {limit}, the binary digits of a token")
+            raise ValueError(f"oracle.num_subtokens: is {most}; at most {limit}, the binary digits of a token")
         return self
 
     @property
@@ -121,6 +127,59 @@ class Config(Section):
         return runs[name]
 
 
+class Official(Scale):
+    """One params/*.yaml of official checkpoints: what is imported, and what it is evaluated on."""
+
+    repository: str  # folder with the checkpoints, or hf://OWNER/NAME@REVISION
+    text: OfficialText
+    images: dict[Name, OfficialImages] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Official:
+        for name in self.images:
+            if name in NOT_A_TASK:
+                raise ValueError(f"images.{name}: the name is taken; allowed: none of {', '.join(NOT_A_TASK)}")
+        return self
+
+    @property
+    def tasks(self) -> dict[str, OfficialText | OfficialImages]:
+        """Every task by name: text, then those on images."""
+        return {"text": self.text, **self.images}
+
+    def task(self, name: str) -> OfficialText | OfficialImages:
+        """The section of a task. Raises UserError for an unknown name."""
+        if name not in self.tasks:
+            raise UserError(f"task {name!r} is unknown; allowed: {', '.join(self.tasks)}")
+        return self.tasks[name]
+
+    def image_task(self, name: str) -> OfficialImages:
+        """The section of a task on images. Raises UserError for another name."""
+        if name not in self.images:
+            raise UserError(f"task {name!r} has no images; allowed: {', '.join(self.images)}")
+        return self.images[name]
+
+    def checkpoint(self, name: str) -> OfficialCheckpoint | OfficialImageCheckpoint:
+        """The section of TASK/NAME. Raises UserError for an unknown name."""
+        task, _, key = name.partition("/")
+        checkpoints = self.task(task).checkpoints
+        if key not in checkpoints:
+            allowed = ", ".join(f"{task}/{key}" for key in checkpoints)
+            raise UserError(f"checkpoint {name!r} is not in scale {self.scale!r}; allowed: {allowed}")
+        return checkpoints[key]
+
+    def limited(self, limit: int | None) -> Official:
+        """The same with at most `limit` batches in every evaluation; None changes nothing."""
+        if limit is None:
+            return self
+        values = self.model_dump(mode="json")
+        for task in (values["text"], *values["images"].values()):
+            task["evaluation"]["limit"] = limit
+        try:
+            return Official.model_validate_json(json.dumps(values), strict=True)
+        except ValidationError:
+            raise UserError(f"limit: is {limit}; should be a number of batches, at least 1") from None
+
+
 def read(path: Path) -> dict[str, Any]:
     """The values of a params file as they stand there. Raises UserError, with one line, where it is no YAML mapping."""
     try:
@@ -142,15 +201,9 @@ def load(path: str | Path) -> Config:
     or an impossible value.
     """
     path = Path(path)
-    values = read(path)
-    if "scale" in values:
-        raise UserError(f"{path}: scale: unknown key; the scale is the name of the file")
-    try:
-        config = Config.model_validate_json(json.dumps({**values, "scale": path.stem}), strict=True)
-    except ValidationError as error:
-        raise UserError(_one_line(path, error)) from None
-    except (TypeError, ValueError, RecursionError) as error:  # a date, a set, a loop: YAML has more than JSON
-        raise UserError(f"{path}: a value is neither number, text, truth value, list nor mapping ({error})") from None
+    if is_official(path):
+        raise UserError(f"{path}: is of official checkpoints; see: mdm-prime --params {path} official --dry-run")
+    config = _validated(path, Config)
     for name, task in config.tasks.items():
         where = section_of(name).split(".")
         for variant_name, variant in task.variants.items():
@@ -160,6 +213,36 @@ def load(path: str | Path) -> Config:
                 except ValidationError as error:
                     raise UserError(_one_line(path, error, (*where, "variants", variant_name, part))) from None
     return config
+
+
+def load_official(path: str | Path) -> Official:
+    """Reads and validates a params file of official checkpoints, as `load` does."""
+    path = Path(path)
+    if not is_official(path):
+        raise UserError(f"{path}: has no repository of official checkpoints; give params/official.yaml by --params")
+    return _validated(path, Official, like="params/official.yaml")
+
+
+def load_any(path: str | Path) -> Config | Official:
+    """The params file, of whichever kind it is."""
+    return load_official(path) if is_official(path) else load(path)
+
+
+def is_official(path: str | Path) -> bool:
+    """Whether a params file is of official checkpoints: it has the key `repository`. Raises UserError as `read`."""
+    return "repository" in read(Path(path))
+
+
+def _validated(path: Path, kind: type[S], like: str = "params/default.yaml") -> S:
+    values = read(path)
+    if "scale" in values:
+        raise UserError(f"{path}: scale: unknown key; the scale is the name of the file")
+    try:
+        return kind.model_validate_json(json.dumps({**values, "scale": path.stem}), strict=True)
+    except ValidationError as error:
+        raise UserError(_one_line(path, error, like=like)) from None
+    except (TypeError, ValueError, RecursionError) as error:  # a date, a set, a loop: YAML has more than JSON
+        raise UserError(f"{path}: a value is neither number, text, truth value, list nor mapping ({error})") from None
 
 
 def section_of(task: str) -> str:
@@ -195,7 +278,9 @@ def _override(section: S, values: Mapping[str, Any]) -> S:
     return type(section).model_validate_json(json.dumps({**section.model_dump(mode="json"), **values}), strict=True)
 
 
-def _one_line(path: Path, error: ValidationError, inside: tuple[str, ...] = ()) -> str:
+def _one_line(
+    path: Path, error: ValidationError, inside: tuple[str, ...] = (), like: str = "params/default.yaml"
+) -> str:
     """The first problem as one line: file, key, value, what is allowed."""
     problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")  # a typo comes first
     tags = {"known_entropy", "text", "toy", "digits", "photos", "hub_images", "image_batches", "dit", "mlp", "unet"}
@@ -204,9 +289,9 @@ def _one_line(path: Path, error: ValidationError, inside: tuple[str, ...] = ()) 
     key = ".".join(part for i, part in enumerate(where) if part != "[key]" and i not in chosen)
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":
-        return f"{path}: {key}: unknown key; compare with params/default.yaml{more}"
+        return f"{path}: {key}: unknown key; compare with {like}{more}"
     if problem["type"] == "missing":
-        return f"{path}: {key}: missing; compare with params/default.yaml{more}"
+        return f"{path}: {key}: missing; compare with {like}{more}"
     message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
     message = message.replace("an object", "a mapping").replace("array", "list").replace("Tuple", "list")
     if inner := re.match(r"([\w.-]+): ", message):  # a validator of several keys names the one that is wrong

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdm_prime.config import Config
+from mdm_prime.config import Config, Official
 from mdm_prime.tasks import Run
 
 TABLES = (
@@ -31,6 +31,7 @@ FIGURES = (
     "toy_samples",
     "training_curves",
 )
+OFFICIAL_TABLES = ("official_text", "official_image")  # of a scale of official checkpoints
 TABLE_SUFFIXES = ("csv", "md", "tex", "json")
 FIGURE_SUFFIXES = ("png", "pdf")
 
@@ -86,9 +87,14 @@ def history_file(root: str | Path, run: str) -> Path:
     return of_run(root, "history", run).with_suffix(".csv")
 
 
+def network_files(root: str | Path, run: str) -> list[Path]:
+    """The weights, and what they are."""
+    return [network_dir(root, run) / name for name in NETWORK_FILES]
+
+
 def run_files(root: str | Path, run: str) -> list[Path]:
     """What training makes."""
-    return [*(network_dir(root, run) / name for name in NETWORK_FILES), history_file(root, run)]
+    return [*network_files(root, run), history_file(root, run)]
 
 
 def likelihood_file(root: str | Path, run: str) -> Path:
@@ -206,7 +212,8 @@ def metrics_dir(results: str | Path) -> Path:
 
 def metrics_files(results: str | Path, config: Config) -> list[Path]:
     """The headline numbers of each model, for `dvc metrics`."""
-    return [metrics_dir(results) / name / f"{model}.json" for name, task in config.tasks.items() for model in task.models]
+    folder = metrics_dir(results)
+    return [folder / name / f"{model}.json" for name, task in config.tasks.items() for model in task.models]
 
 
 def metrics_inputs(results: str | Path) -> list[Path]:
@@ -221,3 +228,49 @@ def table_files(results: str | Path, name: str) -> list[Path]:
 
 def figure_files(results: str | Path, name: str) -> list[Path]:
     return [Path(results) / "figures" / f"{name}.{suffix}" for suffix in FIGURE_SUFFIXES]
+
+
+# ---- official checkpoints: NAME is TASK/CHECKPOINT ----------------------------------------------------------------
+
+
+def of_checkpoint(root: str | Path, kind: str, name: str) -> Path:
+    """TASK/KIND/CHECKPOINT."""
+    task, checkpoint = name.split("/")
+    return Path(root) / task / kind / checkpoint
+
+
+def imported_files(root: str | Path, name: str) -> list[Path]:
+    """The imported network."""
+    return [of_checkpoint(root, "imported", name) / file for file in ("official.json", "weights.safetensors")]
+
+
+def likelihood_shards(root: str | Path, official: Official, name: str) -> list[Path]:
+    """Both losses, on a part of the held-out sequences each."""
+    jobs = official.task(name.split("/")[0]).evaluation.jobs
+    return [of_checkpoint(root, "likelihood", name) / f"{shard}-of-{jobs}.json" for shard in range(jobs)]
+
+
+def sample_shards(root: str | Path, official: Official, name: str, sampler: int) -> list[Path]:
+    """The images of one of a checkpoint's samplers, a part each."""
+    jobs = official.image_task(name.split("/")[0]).sampling.jobs
+    folder = of_checkpoint(root, "samples", name) / f"sampler{sampler}"
+    return [folder / f"{shard}-of-{jobs}.npz" for shard in range(jobs)]
+
+
+def official_quality_file(root: str | Path, name: str) -> Path:
+    """Distances of a checkpoint's images from the real ones, for every sampler."""
+    return of_checkpoint(root, "quality", name).with_suffix(".json")
+
+
+def official_table_inputs(results: str | Path, official: Official, name: str) -> list[Path]:
+    """The files that a table of official checkpoints is made from."""
+    root = scale_root(results, official.scale)
+    tasks = ["text"] if name == "official_text" else list(official.images)
+    files = []
+    for task in tasks:
+        files.append(data_dir(root, task) / "meta.json")
+        for key in official.task(task).checkpoints:
+            files += likelihood_shards(root, official, f"{task}/{key}")
+            if task in official.images:
+                files.append(official_quality_file(root, f"{task}/{key}"))
+    return files

@@ -1,7 +1,7 @@
 # The bound and the published loss of every trained network on held-out data.
 rule evaluate:
     input:
-        layout.run_files(ROOT, RUN),
+        layout.network_files(ROOT, RUN),
         lambda wildcards: layout.data_files(ROOT, wildcards.task),
         sources(*MATHEMATICS, "evaluation/likelihood.py"),
     output:

@@ -1,7 +1,7 @@
 # Samples of every variant's first seed, of every seed on images.
 rule sample:
     input:
-        layout.run_files(ROOT, RUN),
+        layout.network_files(ROOT, RUN),
         lambda wildcards: layout.data_files(ROOT, wildcards.task),
         sources(*MATHEMATICS, "sampling.py", "stages/sample.py"),
     output:
@@ -21,7 +21,7 @@ rule sample:
 
 rule sample_images:
     input:
-        layout.run_files(ROOT, RUN),
+        layout.network_files(ROOT, RUN),
         lambda wildcards: layout.data_files(ROOT, wildcards.task),
         sources(*MATHEMATICS, "sampling.py", "euler.py", "stages/sample_images.py", "stages/image_views.py"),
     output:

@@ -64,6 +64,8 @@ def sample(place: Place, name: str) -> None:
         )
         tracked.metric(0, {key: value for key, value in counted.items() if value is not None})
         tracked.artifact(description)
+        if texts:
+            tracked.document("samples.txt", "\n\n".join(texts))
 
 
 def draw(

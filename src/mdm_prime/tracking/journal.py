@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from mdm_prime.files import sha256_of
+
 Event = dict[str, Any]
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -38,9 +40,17 @@ def new_id(stage: str, name: str) -> str:
     return f"{slug(stage, name)}-{uuid.uuid4().hex[:12]}"
 
 
+def now() -> int:
+    """Milliseconds since 1970, the time of MLflow."""
+    return time.time_ns() // 1_000_000
+
+
 def append(results: Path, run_id: str, event: str, **values: Any) -> None:
-    """Adds one event with the time in milliseconds; a file that cannot be written gives a warning."""
-    line = json.dumps({"event": event, "time": time.time_ns() // 1_000_000, **values}, default=str).encode()
+    """Adds one event with its time in milliseconds, now where `values` has none.
+
+    A file that cannot be written gives a warning.
+    """
+    line = json.dumps({"event": event, "time": now(), **values}, default=str).encode()
     try:
         folder(results).mkdir(parents=True, exist_ok=True)
         with (folder(results) / f"{run_id}.jsonl").open("ab+") as file:
@@ -51,6 +61,25 @@ def append(results: Path, run_id: str, event: str, **values: Any) -> None:
             file.write(line + b"\n")
     except OSError as error:
         warn_once(f"{folder(results)}: cannot be written ({error.strerror}); the work goes on without it")
+
+
+def append_artifact(results: Path, run_id: str, path: str | Path, into: str | None = None) -> None:
+    """Notes small files, one or a folder of them, that the mirror is to copy, each with its SHA-256.
+
+    The digest keeps a later file of the same name out of the run.
+    """
+    path = Path(path).resolve()
+    if path.is_dir():
+        for file in sorted(path.iterdir()):
+            if file.is_file() and not file.name.startswith("."):  # a name with a dot is still being written
+                append_artifact(results, run_id, file, into)
+        return
+    try:
+        digest = sha256_of(path)
+    except OSError as error:
+        warn_once(f"{path}: not kept in the run ({error.strerror})")
+        return
+    append(results, run_id, "artifact", path=str(path), folder=into, sha256=digest)
 
 
 def read(path: Path, offset: int = 0) -> tuple[list[Event], int]:

@@ -1,11 +1,9 @@
-"""What the pipeline and its stages call: the runs of MLflow, written as journals."""
+"""The run of one stage, written as a journal."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mdm_prime.files import sha256_of
-from mdm_prime.tracking import journal, mirror
+from mdm_prime.tracking import about, journal, mirror, pipelines, processes
 
 PARENT_RUN = "MDM_PRIME_PARENT_RUN"  # environment variable that hands a pipeline's run down to its stages
 MIRROR_EVERY = 300.0  # seconds between two mirrors of a stage that is still running
@@ -38,7 +36,7 @@ class StageRun:
             return
         self.last_step = step
         self._append("metrics", step=step, values={key: float(value) for key, value in values.items()})
-        if time.monotonic() > self._mirror_at and (self._mirror is None or mirror.ended(self._mirror)):
+        if time.monotonic() > self._mirror_at and (self._mirror is None or mirror.ended(self.results, self._mirror)):
             self._mirror_at = time.monotonic() + MIRROR_EVERY
             self._mirror = mirror.start(self.results)
 
@@ -53,7 +51,11 @@ class StageRun:
 
     def artifact(self, path: str | Path, folder: str | None = None) -> None:
         """A small file, or a folder of them, that the mirror copies into the store."""
-        self._append("artifact", path=str(Path(path).resolve()), folder=folder)
+        journal.append_artifact(self.results, self.run_id, path, folder)
+
+    def document(self, name: str, content: str | Mapping[str, Any]) -> None:
+        """A text, or a mapping as JSON, that the mirror writes into the store as an artifact of that name."""
+        pipelines.append_document(self.results, self.run_id, name, content)
 
     def _append(self, event: str, **values: Any) -> None:
         journal.append(self.results, self.run_id, event, **values)
@@ -61,41 +63,14 @@ class StageRun:
     def _end(self, status: journal.Status) -> None:
         self._append("end", status=status)
         if self._mirror:
-            mirror.wait(self._mirror, PATIENCE)
-
-
-def start_pipeline(results: Path, params: Path, scale: str) -> str:
-    """Starts the run that the stages of a pipeline belong to, creates the store, and returns the run's id.
-
-    Hand the id down in the environment variable MDM_PRIME_PARENT_RUN. An earlier pipeline that never ended is noted as
-    killed: only one at a time writes into a results folder.
-    """
-    for run_id, events in journal.journals(results, "pipeline-*"):
-        if journal.status(events) == "RUNNING":
-            _end_pipeline(results, run_id, "KILLED")
-    run = StageRun(results, journal.new_id("pipeline", scale))
-    tags = {"stage": "pipeline", "scale": scale, "engine": "dvc" if "DVC_ROOT" in os.environ else "snakemake"}
-    run._append("start", stage="pipeline", name=scale, parent=None, params=_environment(), tags=tags | _git_tags())
-    run.artifact(params)
-    mirror.within(results, 60.0)
-    return run.run_id
-
-
-def finish_pipeline(results: Path, run_id: str, status: journal.Status) -> None:
-    """Ends a pipeline's run with its tables and figures; a stage of it that never ended is noted as killed."""
-    run = StageRun(results, run_id)
-    for folder in ("tables", "figures"):
-        if (results / folder).is_dir():
-            run.artifact(results / folder, folder)
-    _end_pipeline(results, run_id, status)
-    mirror.within(results, 120.0)
+            mirror.wait(self.results, self._mirror, PATIENCE)
 
 
 @contextmanager
 def stage(
     results: Path, *, stage: str, name: str, params: Mapping[str, Any], tags: Mapping[str, Any]
 ) -> Iterator[StageRun]:
-    """The run of one stage, a child of the pipeline's run where MDM_PRIME_PARENT_RUN names one.
+    """The run of one stage, a child of the pipeline's run where MDM_PRIME_PARENT_RUN names one or DVC runs the stage.
 
     A stage of the same name and params that was interrupted or failed is continued: the same run, no point twice.
     An exception passes through and ends the run as FAILED.
@@ -104,14 +79,18 @@ def stage(
         results: the results folder.
         stage: what is done, such as `train`.
         name: what it is done to, such as `text/l4/seed0`.
-        params: values that the run depends on; nested mappings become dotted keys.
+        params: values that the run depends on: the artifact config.json, and parameters with dotted keys.
         tags: what to find the run by: task, variant, model, num_subtokens, seed, scale, SHA-256 of the data.
     """
-    params = json.loads(json.dumps(journal.flat(params), default=str))  # as it will be read back
-    run = _unfinished(results, stage, name, params) or StageRun(results, journal.new_id(stage, name))
-    parent = os.environ.get(PARENT_RUN)
-    tags = {"stage": stage, **tags, **_git_tags()}
-    run._append("start", stage=stage, name=name, parent=parent, params=params, tags=tags)
+    params = json.loads(json.dumps(params, default=str))  # as it will be read back
+    continued = _unfinished(results, stage, name, params)
+    run = continued or StageRun(results, journal.new_id(stage, name))
+    parent = os.environ.get(PARENT_RUN) or pipelines.join_pipeline(results, str(tags.get("scale", "unknown")))
+    tags = {"stage": stage, **tags, **about.git_tags()}
+    process = processes.this() if processes.under_dvc() else None
+    run._append("start", stage=stage, name=name, parent=parent, params=params, tags=tags, process=process)
+    if not continued:
+        run.document("config.json", params)
     try:
         yield run
     except BaseException:
@@ -127,55 +106,7 @@ def stage(
 def _unfinished(results: Path, stage: str, name: str, params: Mapping[str, Any]) -> StageRun | None:
     for run_id, events in journal.journals(results, f"{journal.slug(stage, name)}-*"):
         start = events[0]
-        same = (start["stage"], start["name"], start["params"]) == (stage, name, params)
+        same = (start["stage"], start["name"], journal.flat(start["params"])) == (stage, name, journal.flat(params))
         if same and journal.status(events) != "FINISHED":
             return StageRun(results, run_id, max(event.get("step", -1) for event in events))
     return None
-
-
-def _end_pipeline(results: Path, run_id: str, status: journal.Status) -> None:
-    for stage_id, events in journal.journals(results):
-        if journal.last_start(events)["parent"] == run_id and journal.status(events) == "RUNNING":
-            journal.append(results, stage_id, "end", status="KILLED")
-    journal.append(results, run_id, "end", status=status)
-
-
-def _environment() -> dict[str, Any]:
-    """Versions of what numbers depend on, without importing any of it."""
-    versions = {}
-    for package in ("mdm-prime", "torch", "numpy", "snakemake"):
-        try:
-            versions[f"version.{package}"] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions | {
-        "version.python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cpus": os.cpu_count(),
-    }
-
-
-def _processor() -> str:
-    """The processor's name where Linux tells it; platform.processor() is mostly empty there."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"
-
-
-def _git_tags() -> dict[str, str]:
-    commit = _git("rev-parse", "HEAD")
-    changes = _git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
-    dirty = "unknown" if commit is None or changes is None else str(bool(changes)).lower()
-    return {"git.commit": commit or "unknown", "git.dirty": dirty}
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mdm_prime.errors import UserError
-from mdm_prime.tracking import journal, mirror
+from mdm_prime.tracking import journal, mirror, notes, view
 
 HOST = "127.0.0.1"
 START_WITHIN = 120.0  # seconds
@@ -28,7 +28,7 @@ def ui(results: Path, port: int) -> None:
 
     Raises UserError when there is no run, the store is broken, the port is in use or the server does not start.
     """
-    uri = mirror.store_uri(results)
+    uri = notes.store_uri(results)
     if uri.startswith(("http:", "https:")):
         raise UserError("MLFLOW_TRACKING_URI names a server: open its address in a browser, or unset the variable")
     if importlib.util.find_spec("mlflow") is None:
@@ -45,8 +45,9 @@ def ui(results: Path, port: int) -> None:
         raise UserError(f"{results}: the store cannot be written (see the warning above)")
     with _server(results, uri, port) as server:
         _await(server, port)
-        address = f"http://{HOST}:{port}/#/experiments/{mirror.experiment_id(results)}/runs"
-        sys.stdout.write(f"The runs are listed at {address}  (Ctrl-C ends it)\n")
+        for name, what in (("runs", "The runs are listed"), ("losses", "Both losses of every model")):
+            sys.stdout.write(f"{what} at {address(results, port, name)}\n")
+        sys.stdout.write("Ctrl-C ends it\n")
         sys.stdout.flush()
         seen = _size(results)
         while server.poll() is None:
@@ -55,6 +56,12 @@ def ui(results: Path, port: int) -> None:
                 seen = _size(results)
                 mirror.within(results, START_WITHIN)
     raise UserError(f"the server of MLflow ended with exit code {server.returncode}")
+
+
+def address(results: Path, port: int, name: str) -> str:
+    """Where the server shows a view of mdm_prime.tracking.view."""
+    experiment = notes.read(results)["experiment"]
+    return f"http://{HOST}:{port}/#/experiments/{experiment}/runs{view.query(name)}"
 
 
 @contextmanager

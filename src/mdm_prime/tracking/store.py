@@ -1,0 +1,183 @@
+"""Journals as runs of MLflow; the only importer of mlflow.
+
+Sending again adds nothing: how much of a journal is in the store is noted beside the journals, and MLflow ignores a
+point that it has (same key, step, time and value).
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mdm_prime.files import replacing, sha256_of
+from mdm_prime.tracking import journal, notes, view
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "mdm-prime"
+REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")  # of one run, not of the whole store
+MAX_METRICS, MAX_ITEMS, MAX_TEXT = 1000, 100, 5000  # limits of MLflow: metrics and tags of one call, one value
+COMPARED_BY = ("task", "variant", "model", "num_subtokens", "scale")  # tags that are shown as parameters as well
+
+
+class StoreError(Exception):
+    """The store cannot be written; `str(error)` is one line that says why."""
+
+
+def send(results: Path) -> None:
+    """Adds to the store what the journals hold beyond it. Raises StoreError.
+
+    What is noted as sent is trusted as long as the experiment is the same; a store in its place is filled again.
+    """
+    client, experiment, identity = _open(results)
+    noted = notes.read(results)
+    if noted.get("store") != identity:
+        noted = {"store": identity, "experiment": experiment, "runs": {}}
+    noted["uri"] = notes.digest(notes.store_uri(results))
+    notes.write(results, noted)
+    refused = []
+    found = list(journal.journals(results))
+    for run_id, events in sorted(found, key=lambda run: run[1][0]["stage"] != "pipeline"):  # parents first
+        path = journal.folder(results) / f"{run_id}.jsonl"
+        known = noted["runs"].setdefault(run_id, {"run": None, "bytes": 0})
+        if path.stat().st_size > known["bytes"]:
+            known["run"] = known["run"] or _run(client, experiment, run_id, events[0])
+            try:
+                known["bytes"] = _add(client, known["run"], path, known["bytes"], noted["runs"])
+            except Exception as error:
+                if getattr(error, "error_code", None) not in REFUSED:
+                    raise
+                refused.append(f"{run_id}: refused by the store ({one_line(error)})")
+                known["bytes"] = path.stat().st_size  # a run deleted by hand stays deleted
+            notes.write(results, noted)
+    if refused:
+        raise StoreError(refused[0] + (f" and {len(refused) - 1} more" if refused[1:] else ""))
+
+
+def _open(results: Path) -> tuple[MlflowClient, str, str]:
+    """A client, the experiment's id, and a text that no other experiment of any store has."""
+    try:
+        from mlflow import MlflowClient
+    except ImportError as error:
+        raise StoreError(f"mlflow cannot be imported ({error}); add the extra mdm-prime[pipeline]") from None
+    uri = notes.store_uri(results)
+    artifacts = None
+    if database := notes.sqlite_file(uri):
+        artifacts = (results.resolve() / "mlartifacts").as_uri()
+        _check_sqlite(database, artifacts)
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        experiment = client.get_experiment(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+    for key, value in view.tags().items():
+        if experiment.tags.get(key) != value:
+            client.set_experiment_tag(experiment.experiment_id, key, value)
+    identity = notes.digest(uri, experiment.experiment_id, experiment.creation_time)
+    return client, str(experiment.experiment_id), identity
+
+
+def _check_sqlite(path: Path, artifacts: str) -> None:
+    """Creates the database, whole or not at all, where there is none; raises StoreError for one that cannot be used."""
+    from mlflow import MlflowClient
+
+    if not path.exists() or not path.stat().st_size:
+        with replacing(path) as temporary:
+            MlflowClient(tracking_uri=f"sqlite:///{temporary}").create_experiment(EXPERIMENT, artifacts)
+        return
+    try:  # mlflow itself would try a broken file for minutes and a locked one for 20 s
+        with closing(sqlite3.connect(path, timeout=3.0, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: not a usable store ({error}); move it away to begin a new one") from None
+
+
+def _run(client: MlflowClient, experiment: str, run_id: str, first: journal.Event) -> str:
+    """The MLflow run of a journal; a mirror that was killed may have created it."""
+    for run in client.search_runs([experiment], f"tags.journal = '{run_id}'", max_results=1):
+        return str(run.info.run_id)
+    name = f"{first['stage']} {first['name']}"
+    run = client.create_run(experiment, first["time"], {"journal": run_id}, run_name=name)
+    return str(run.info.run_id)
+
+
+def _add(client: MlflowClient, run: str, path: Path, offset: int, runs: Mapping[str, Any]) -> int:
+    """Adds a journal from a byte offset on to its run, and returns the offset of its end."""
+    from mlflow.entities import Metric
+
+    events, end = journal.read(path, offset)
+    starts = [event for event in events if event["event"] == "start"]
+    if offset == 0:
+        _log_params(client, run, _params(starts[0]))
+    elif starts:
+        client.update_run(run, status="RUNNING")  # continued
+    tags: dict[str, Any] = {}
+    metrics, changed = [], []
+    for event in events:
+        if event["event"] == "start":
+            parent = runs.get(event["parent"], {}).get("run")
+            tags |= event["tags"] | ({"mlflow.parentRunId": parent} if parent else {})
+        elif event["event"] == "tags":
+            tags |= event["values"]
+        elif event["event"] == "metrics":
+            values = event["values"].items()
+            metrics += [Metric(key, value, event["time"], event["step"]) for key, value in values]
+        elif event["event"] == "document":
+            client.log_text(run, event["text"], event["name"])
+        elif event["event"] == "artifact" and not _log_artifact(client, run, event):
+            changed.append(Path(event["path"]).name)
+    if changed:
+        tags["not_copied"] = f"changed or removed before it was copied: {', '.join(sorted(set(changed)))}"
+    for chunk in _chunks(metrics, MAX_METRICS):
+        client.log_batch(run, metrics=chunk)
+    _log_tags(client, run, tags)
+    last = [event for event in events if event["event"] in ("start", "end")][-1:]
+    if last and last[0]["event"] == "end":
+        client.set_terminated(run, last[0]["status"], end_time=last[0]["time"])
+    return end
+
+
+def _params(start: journal.Event) -> dict[str, Any]:
+    """Parameters with dotted keys, and what runs are compared by: MLflow draws by parameters, not by tags."""
+    return {key: start["tags"][key] for key in COMPARED_BY if key in start["tags"]} | journal.flat(start["params"])
+
+
+def _log_params(client: MlflowClient, run: str, params: Mapping[str, Any]) -> None:
+    from mlflow.entities import Param
+
+    for chunk in _chunks([Param(key, str(value)[:MAX_TEXT]) for key, value in params.items()], MAX_ITEMS):
+        client.log_batch(run, params=chunk)
+
+
+def _log_tags(client: MlflowClient, run: str, tags: Mapping[str, Any]) -> None:
+    from mlflow.entities import RunTag
+
+    for chunk in _chunks([RunTag(key, str(value)[:MAX_TEXT]) for key, value in tags.items()], MAX_ITEMS):
+        client.log_batch(run, tags=chunk)
+
+
+def _log_artifact(client: MlflowClient, run: str, event: journal.Event) -> bool:
+    """Copies a file if it is still the one that was noted, and says so."""
+    path = Path(event["path"])
+    try:
+        if sha256_of(path) != event.get("sha256"):
+            return False
+    except OSError:
+        return False
+    client.log_artifact(run, str(path), event["folder"])
+    return True
+
+
+def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
+    return (items[first : first + size] for first in range(0, len(items), size))
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, without the user and the password that an address may hold."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return re.sub(r"//[^/@\s]+@", "//***@", text)[:400]

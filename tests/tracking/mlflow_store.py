@@ -1,0 +1,106 @@
+"""What MLflow shows, asked in a process of its own, and a real server for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from mdm_prime.tracking import mirror
+
+READ = """
+import json, sys
+from mlflow import MlflowClient
+client = MlflowClient(tracking_uri=sys.argv[1])
+experiment = client.get_experiment_by_name("mdm-prime").experiment_id
+found = []
+for run in client.search_runs([experiment], sys.argv[2], max_results=1000):
+    history = {k: [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, k)] for k in run.data.metrics}
+    files = {}
+    for folder in ("", "tables", "figures"):
+        for file in client.list_artifacts(run.info.run_id, folder):
+            if not file.is_dir:
+                with open(client.download_artifacts(run.info.run_id, file.path), "rb") as content:
+                    files[file.path] = content.read().decode("latin-1")
+    info = {"id": run.info.run_id, "name": run.info.run_name, "status": run.info.status, "end": run.info.end_time}
+    found.append(info | {"params": run.data.params, "tags": run.data.tags, "history": history, "files": files})
+print(json.dumps(found))
+"""
+
+FIND = """
+import json, sys
+from mlflow import MlflowClient
+client = MlflowClient(tracking_uri=sys.argv[1])
+experiment = client.get_experiment_by_name("mdm-prime").experiment_id
+print(json.dumps([[run.info.run_name for run in client.search_runs([experiment], text)] for text in sys.argv[2:]]))
+"""
+
+
+def found_by(uri: str, *filter_strings: str) -> list[set[str]]:
+    """The names of the runs that each search string finds."""
+    command = [sys.executable, "-c", FIND, uri, *filter_strings]
+    done = subprocess.run(command, env=mirror.environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [set(names) for names in json.loads(done.stdout)]
+
+
+def search(uri: str, filter_string: str = "") -> list[dict[str, Any]]:
+    """The runs that a search string finds, with every point and every artifact."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ, uri, filter_string], env=mirror.environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """`mlflow server` on 127.0.0.1 with its database and its artifacts in a folder; killed and started at will."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        folder.mkdir()
+        self.start()
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db", "--workers", "1", "--serve-artifacts"]
+        command += ["--artifacts-destination", (self.folder / "artifacts").as_uri()]
+        settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        with (self.folder / "server.txt").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env={**os.environ, **settings}, cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, (self.folder / "server.txt").read_text()
+            try:
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=5):  # noqa: S310
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        raise AssertionError((self.folder / "server.txt").read_text())
+
+    def kill(self) -> None:
+        """As a power cut does it: the server and its workers at once."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, 9)
+            self.process.wait()

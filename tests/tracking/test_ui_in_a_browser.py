@@ -1,0 +1,98 @@
+"""`mdm-prime ui` in a real browser: what a person sees of a pipeline's runs. Screenshots: build/ui/."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import small_runs
+from mlflow_store import free_port, search
+
+from browser import look, serving
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "results"
+    small_runs.make(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ids(results: Path) -> dict[str, str]:
+    return {run["name"]: run["id"] for run in search(f"sqlite:///{results / 'mlflow.db'}")}
+
+
+@pytest.fixture(scope="module")
+def printed(results: Path) -> Iterator[list[str]]:
+    with serving(results, free_port()) as addresses:
+        yield addresses
+
+
+@pytest.fixture(scope="module")
+def experiment(printed: list[str]) -> str:
+    return printed[0].partition("/runs")[0]
+
+
+def test_the_page_of_runs_lists_them(printed: list[str], ids: dict[str, str]) -> None:
+    text = look(printed[0], "runs")
+    assert len(ids) == 10
+    for name in ids:
+        assert name in text
+    assert "10 matching runs" in text
+    for column in ("num_subtokens", "model", "scale", "seed", "ppl_bound"):
+        assert f" {column} " in text
+    assert " masked " in text
+
+
+def test_the_page_of_losses_has_both_for_every_model(printed: list[str]) -> None:
+    text = look(printed[1], "losses")
+    assert "3 matching runs" in text
+    assert " published_loss_ppl " in text
+    for ell, losses in small_runs.LOSSES.items():
+        assert f"evaluate text/l{ell}/seed0" in text
+        for loss in losses:
+            assert f"{math.exp(loss):.6f}"[:8] in text  # the page shows all digits
+
+
+def test_a_run_shows_its_metrics_parameters_and_tags(experiment: str, ids: dict[str, str], results: Path) -> None:
+    text = look(f"{experiment}/runs/{ids['evaluate text/l2/seed0']}", "run")
+    for name, value in (("nelbo", "5.95"), ("joint_loss", "5.7"), ("num_subtokens", "2"), ("num_samples", "256")):
+        assert f" {name} {value} " in text
+    assert "Parent run pipeline smoke" in text
+    assert re.search(r"git\.commit\s*: (?:[0-9a-f]{40}|unknown)", text)
+    text = look(f"{experiment}/runs/{ids['train text/l2/seed0']}", "training")
+    assert re.search(r"weights\.path\s*: ", text)
+    assert re.search(r"weights\.sha256\s*: [0-9a-f]{64}", text)
+
+
+def test_a_training_has_charts(experiment: str, ids: dict[str, str]) -> None:
+    text = look(f"{experiment}/runs/{ids['train text/l2/seed0']}/model-metrics", "metrics")
+    assert "Model metrics (2)" in text
+
+
+def test_artifacts_are_shown(experiment: str, ids: dict[str, str]) -> None:
+    pipeline = f"{experiment}/runs/{ids['pipeline smoke']}/artifacts"
+    text = look(f"{pipeline}/figures/text_samples.png", "figure")
+    for name in ("figures", "tables", "smoke.yaml", "config.json"):
+        assert f" {name} " in text
+    text = look(f"{pipeline}/config.json", "config")
+    assert re.search(r'"weight_decay"\s*:\s*0\.01', text)
+    text = look(f"{experiment}/runs/{ids['sample text/l4/seed0']}/artifacts/samples.txt", "samples")
+    assert "Return the value, in 4 sub-tokens." in text
+
+
+def test_three_models_compared(experiment: str, ids: dict[str, str]) -> None:
+    names = [f"evaluate text/l{ell}/seed0" for ell in small_runs.LOSSES]
+    chosen = urllib.parse.urlencode({"runs": json.dumps([ids[name] for name in names]), "experiments": '["1"]'})
+    text = look(f"{experiment.partition('#')[0]}#/compare-runs?{chosen}", "compare")
+    for name in (*names, "num_subtokens", "nelbo", "joint_loss", "ppl_bound", "published_loss_ppl"):
+        assert name in text
+    for losses in small_runs.LOSSES.values():
+        for loss in losses:
+            assert f" {loss:g} " in text
