@@ -108,16 +108,19 @@ def ours_for(published: Row, table: list[Row]) -> list[list[Row]]:
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in table:
-        same = all(str(row[key]) == str(published[key]) for key in ("dataset", "model", "num_subtokens"))
-        if (
-            same
-            and row["distance_name"] == FID
-            and None not in (row["nfe"], published["nfe"])
-            and round(row["nfe"]) == published["nfe"]
-            and published["carry_over"] in (None, row["carry_over"])
-        ):
+        if row["distance_name"] == FID and same_setting(published, row):
             groups.setdefault((row["variant"], row["sampler"], row["draws"]), []).append(row)
     return list(groups.values())
+
+
+def same_setting(published: Row, row: Row) -> bool:
+    """Whether data set, model, sub-tokens, network evaluations and carry-over are those of a row of the paper."""
+    return (
+        all(str(row[key]) == str(published[key]) for key in ("dataset", "model", "num_subtokens"))
+        and None not in (row["nfe"], published["nfe"])
+        and round(row["nfe"]) == published["nfe"]
+        and published["carry_over"] in (None, row["carry_over"])
+    )
 
 
 def samplers(path: Path) -> list[Row]:

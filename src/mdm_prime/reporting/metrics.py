@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from mdm_prime import layout
@@ -41,17 +42,20 @@ def of_models(config: Config, results: Path) -> dict[tuple[str, str], dict[str, 
     values: dict[tuple[str, str], dict[str, Any]] = {}
     for table, columns in LIKELIHOODS.items():
         for row in read_table(results, table):
-            task = _task(table, row, task_of)
-            if task and row["variant"]:  # of several seeds the mean comes last
-                values[task, row["variant"]] = {
+            source = _task(table, row, task_of)
+            if source and row["variant"]:  # of several seeds the mean comes last
+                values[source, row["variant"]] = {
                     f"{name}{error}": row[f"{column}{error}"]
                     for name, column in columns.items()
                     for error in ("", "_stderr")
                 }
+    drawn: dict[tuple[str, str, str, str], list[float]] = {}  # of every seed
     for row in read_table(results, "image_quality"):
         if row["variant"]:  # else a baseline
-            distances = values[task_of[row["dataset"]], row["variant"]].setdefault(row["distance_name"], {})
-            distances[row["sampler"]] = row["distance"]
+            key = (task_of[row["dataset"]], row["variant"], row["distance_name"], row["sampler"])
+            drawn.setdefault(key, []).append(row["distance"])
+    for (task, variant, name, sampler), distances in drawn.items():
+        values[task, variant].setdefault(name, {})[sampler] = fmean(distances)
     return values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mdm_prime.config import Config
+from mdm_prime.config import Config, Official
 from mdm_prime.reporting import writing
 from mdm_prime.reporting.tables import (
     bound_validity,
@@ -14,6 +14,8 @@ from mdm_prime.reporting.tables import (
     image_likelihood,
     image_published,
     image_quality,
+    official_image,
+    official_text,
     text_perplexity,
     toy_likelihood,
 )
@@ -30,6 +32,11 @@ BUILDERS: dict[str, Callable[[Config, Path], Table]] = {
     "toy_likelihood": toy_likelihood.build,
 }
 
+OFFICIAL_BUILDERS: dict[str, Callable[[Official, Path], Table]] = {
+    "official_text": official_text.build,
+    "official_image": official_image.build,
+}
+
 
 def build(name: str, config: Config, results: Path) -> Table:
     """The table called `name`, from layout.table_inputs. Raises UserError for a missing or unreadable input."""
@@ -39,3 +46,8 @@ def build(name: str, config: Config, results: Path) -> Table:
 def write(name: str, config: Config, results: Path) -> None:
     """Writes layout.table_files(results, name)."""
     writing.write(build(name, config, results), results)
+
+
+def write_official(name: str, official: Official, results: Path) -> None:
+    """Writes a table of official checkpoints: layout.table_files(results, name)."""
+    writing.write(OFFICIAL_BUILDERS[name](official, results), results)
