@@ -114,11 +114,13 @@ def dvc(scene: Scene) -> Finding:
     if not (shutil.which("dvc") or (Path(sys.executable).parent / "dvc").is_file()):
         return Finding("warning", "not installed: data and results get no version in DVC", "make setup")
     if not Path(".dvc").is_dir():
-        return Finding("warning", "not set up in this folder", "dvc init && dvc remote add --default NAME URL")
+        return Finding("warning", "not set up in this folder", "dvc init && make remote DIR=/mnt/FOLDER")
     remotes = _remotes()
     if not remotes:
         found = "no remote: nothing can be pushed or pulled"
-        return Finding("warning", found, "dvc remote add --default NAME URL, such as s3://BUCKET/FOLDER or /mnt/FOLDER")
+        return Finding(
+            "warning", found, "make remote DIR=/mnt/FOLDER, or dvc remote add --local --default NAME s3://BUCKET/FOLDER"
+        )
     return Finding("ok", f"remotes: {', '.join(remotes)}")
 
 
