@@ -68,6 +68,12 @@ report: setup  ## Every table and figure in one HTML file, to look at and to sen
 ui: setup  ## The runs in MLflow, at 127.0.0.1 (PORT=5000)
 	mdm-prime ui --port $(PORT)
 
+.PHONY: remote
+remote: setup  ## Keep data, networks and figures in a folder as well, for `dvc push` and `dvc pull` (DIR=/path)
+	@[ -n "$(DIR)" ] || { echo "error: a folder is needed: make remote DIR=/path" >&2; exit 2; }
+	@mkdir -p "$(DIR)"
+	dvc remote add --local --default --force local "$$(realpath "$(DIR)")"
+
 .PHONY: check-reference
 check-reference: setup  ## Compare results/tables with results/reference
 	mdm-prime check-reference

@@ -27,6 +27,7 @@ ARGUMENTS = {
     "metrics": [],
     "report": [],
     "import-checkpoint": ["--format", "--output", "--weights"],
+    "official": ["--dry-run", "--limit", "TASK/CHECKPOINT/SHARD", "likelihood"],
     "check-reference": ["--reference"],
     "keep-reference": ["--reference"],
     "pipeline": ["start", "finished", "failed", "send", "--run-id"],

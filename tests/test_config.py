@@ -131,8 +131,10 @@ def problem(path: Path) -> str:
 
 @pytest.mark.parametrize("path", sorted(PARAMS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_params_file_of_the_project_loads(path: Path) -> None:
-    loaded = config.load(path)
+    loaded = config.load_any(path)
     assert loaded.scale == path.stem
+    if isinstance(loaded, config.Official):
+        return
     for task in loaded.tasks:
         assert len(list(loaded.runs(task))) == len(loaded.task(task).models) * len(loaded.task(task).seeds)
 

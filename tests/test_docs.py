@@ -71,6 +71,20 @@ RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a ne
     "mdm-prime --params params/official.yaml official --dry-run": (
         "tests/official/test_official_pipeline.py::test_dry_run"
     ),
+    "dvc status": "tests/test_engines_trouble.py::test_a_clone_has_nothing_to_do",
+    "make remote DIR=/path": "tests/test_engines_trouble.py::test_a_clone_has_nothing_to_do",
+    "dvc push": "tests/test_engines_trouble.py::test_a_clone_has_nothing_to_do",
+    "dvc pull": "tests/test_engines_trouble.py::test_a_clone_has_nothing_to_do",
+    "git checkout HEAD~1": "tests/test_engines_trouble.py::test_an_older_commit_has_nothing_to_do",
+    "dvc checkout": "tests/test_engines_trouble.py::test_an_older_commit_has_nothing_to_do",
+    "dvc params diff": "tests/test_engines_trouble.py::test_comparing_and_experiments",
+    "dvc metrics show": "tests/test_engines_trouble.py::test_comparing_and_experiments",
+    "dvc metrics diff": "tests/test_engines_trouble.py::test_comparing_and_experiments",
+    "dvc exp show": "tests/test_engines_trouble.py::test_comparing_and_experiments",
+    "dvc exp apply slow": "tests/test_engines_trouble.py::test_comparing_and_experiments",
+    "snakemake --cores all --force results/tables/": (
+        "tests/test_engines_trouble.py::test_a_cache_that_cannot_be_written"
+    ),
     "snakemake --unlock": "tests/test_docs.py::test_a_lock_that_was_left_is_removed",
 }
 MARK = re.compile(r"\b(GPU|network|download|minutes?|hours?|months?)\b")  # in a comment before or behind a command

@@ -16,7 +16,7 @@ from mdm_prime import config, layout
 from mdm_prime.errors import UserError
 from mdm_prime.reporting.report import about, catalogue, making, pages
 from mdm_prime.tracking import journal
-from test_pipeline import PROJECT, copy_project, succeed
+from project_copy import PROJECT, copy_project, succeed
 
 REFERENCE = PROJECT / "results" / "reference"
 

@@ -9,7 +9,7 @@ import pytest
 from mdm_prime import layout
 from mdm_prime.reporting.records import read_csv
 from mdm_prime.reporting.report import catalogue
-from test_pipeline import PROJECT
+from project_copy import PROJECT
 
 REFERENCE = PROJECT / "results" / "reference"
 CAPTIONS = PROJECT / "workflow" / "report"

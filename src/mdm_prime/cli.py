@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mdm_prime import config, engines, layout
+from mdm_prime import cli_official, config, engines, layout
 from mdm_prime.errors import UserError
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def parser() -> argparse.ArgumentParser:
     imported.add_argument("--weights", choices=("ema", "raw"), default="ema", help="averaged or last (now ema)")
     imported.add_argument("--num-subtokens", type=int, help="stop unless the file has this many")
     imported.add_argument("--head-width", type=int, help="of images, whose files do not say it (now 64)")
+    summary = "evaluate official checkpoints: what it takes (--dry-run), or one stage of it"
+    cli_official.add_arguments(add("official", cli_official.run, summary))
     add("table", _table, "write a table as csv, md and tex").add_argument("name", choices=layout.TABLES)
     add("metrics", _metrics, "write the headline numbers of each model, for dvc metrics")
     add("figure", _figure, "draw a figure as png and pdf").add_argument("name", choices=layout.FIGURES)
@@ -98,8 +100,8 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--reference", type=Path, default=Path("results/reference"))
     keep = add("keep-reference", _keep_reference, "keep the present tables and figures, with machine, time and commit")
     keep.add_argument("--reference", type=Path, default=Path("results/reference"))
-    pipeline = add("pipeline", _pipeline, "open or close the MLflow run of a whole pipeline (called by Snakemake)")
-    pipeline.add_argument("action", choices=("start", "finished", "failed"))
+    pipeline = add("pipeline", _pipeline, "open or close a pipeline's MLflow run (Snakemake does), or send what waits")
+    pipeline.add_argument("action", choices=("start", "finished", "failed", "send"))
     pipeline.add_argument("--run-id", default=os.environ.get("MDM_PRIME_PARENT_RUN"), help="what `start` printed")
     add("ui", _ui, "serve the MLflow pages on 127.0.0.1 and print their address").add_argument(
         "--port", type=int, default=5000
@@ -107,10 +109,19 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def _load(options: argparse.Namespace) -> config.Config:
+    """The parameters; a stage of DVC joins the pipeline that its `dvc repro` is."""
+    from mdm_prime import tracking
+
+    loaded = config.load(options.params)
+    tracking.join_pipeline(options.results, loaded.scale, loaded.model_dump(mode="json"))
+    return loaded
+
+
 def _place(options: argparse.Namespace) -> Place:
     from mdm_prime.stages.place import Place
 
-    return Place(config.load(options.params), options.results)
+    return Place(_load(options), options.results)
 
 
 def _check_params(options: argparse.Namespace) -> None:
@@ -203,19 +214,19 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
 def _table(options: argparse.Namespace) -> None:
     from mdm_prime.reporting import tables
 
-    tables.write(options.name, config.load(options.params), options.results)
+    tables.write(options.name, _load(options), options.results)
 
 
 def _metrics(options: argparse.Namespace) -> None:
     from mdm_prime.reporting import metrics
 
-    metrics.write(config.load(options.params), options.results)
+    metrics.write(_load(options), options.results)
 
 
 def _figure(options: argparse.Namespace) -> None:
     from mdm_prime.reporting import figures
 
-    figures.write(options.name, config.load(options.params), options.results)
+    figures.write(options.name, _load(options), options.results)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -245,8 +256,11 @@ def _pipeline(options: argparse.Namespace) -> None:
     from mdm_prime import tracking
 
     if options.action == "start":
-        loaded = config.load(options.params)
-        print(tracking.start_pipeline(options.results, options.params, loaded.scale))
+        loaded = config.load_any(options.params)
+        resolved = loaded.model_dump(mode="json")
+        print(tracking.start_pipeline(options.results, options.params, loaded.scale, resolved))
+    elif options.action == "send":
+        print(tracking.send(options.results))
     elif options.run_id:
         tracking.finish_pipeline(
             options.results, options.run_id, "FINISHED" if options.action == "finished" else "FAILED"

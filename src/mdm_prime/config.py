@@ -240,7 +240,7 @@ def _validated(path: Path, kind: type[S], like: str = "params/default.yaml") -> 
     try:
         return kind.model_validate_json(json.dumps({**values, "scale": path.stem}), strict=True)
     except ValidationError as error:
-        raise UserError(_one_line(path, error, like=like)) from None
+        raise UserError(_one_line(path, error).replace("params/default.yaml", like)) from None
     except (TypeError, ValueError, RecursionError) as error:  # a date, a set, a loop: YAML has more than JSON
         raise UserError(f"{path}: a value is neither number, text, truth value, list nor mapping ({error})") from None
 
@@ -278,9 +278,7 @@ def _override(section: S, values: Mapping[str, Any]) -> S:
     return type(section).model_validate_json(json.dumps({**section.model_dump(mode="json"), **values}), strict=True)
 
 
-def _one_line(
-    path: Path, error: ValidationError, inside: tuple[str, ...] = (), like: str = "params/default.yaml"
-) -> str:
+def _one_line(path: Path, error: ValidationError, inside: tuple[str, ...] = ()) -> str:
     """The first problem as one line: file, key, value, what is allowed."""
     problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")  # a typo comes first
     tags = {"known_entropy", "text", "toy", "digits", "photos", "hub_images", "image_batches", "dit", "mlp", "unet"}
@@ -289,9 +287,9 @@ def _one_line(
     key = ".".join(part for i, part in enumerate(where) if part != "[key]" and i not in chosen)
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":
-        return f"{path}: {key}: unknown key; compare with {like}{more}"
+        return f"{path}: {key}: unknown key; compare with params/default.yaml{more}"
     if problem["type"] == "missing":
-        return f"{path}: {key}: missing; compare with {like}{more}"
+        return f"{path}: {key}: missing; compare with params/default.yaml{more}"
     message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
     message = message.replace("an object", "a mapping").replace("array", "list").replace("Tuple", "list")
     if inner := re.match(r"([\w.-]+): ", message):  # a validator of several keys names the one that is wrong

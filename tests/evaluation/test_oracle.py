@@ -193,7 +193,7 @@ def test_rows_of_the_default_parameters():
     rows = oracle.oracle_rows(default, make_source(default.known_entropy.data))
     known = [row for row in rows if row["source"] == "known_entropy"]
     bits = [row for row in rows if row["source"] == "copies of one bit"]
-    assert tuple(row["num_subtokens"] for row in known) == default.known_entropy.num_subtokens
+    assert tuple(row["num_subtokens"] for row in known) == default.oracle.num_subtokens
     assert tuple(row["num_subtokens"] for row in bits) == default.oracle.copies_of_one_bit
     for row in rows:
         assert row["method"] == "enumeration"

@@ -1,3 +1,6 @@
+import resource
+import signal
+
 import pytest
 import torch
 from torch import nn
@@ -87,3 +90,20 @@ def test_what_is_no_checkpoint_is_a_clear_error(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(UserError, match="not a checkpoint"):
         checkpoint.load(path)
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_old_file(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    checkpoint.save(path, {"a": torch.ones(2)}, {})
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"weights\.safetensors: cannot be written .*; make room and repeat"):
+            checkpoint.save(path, {"a": torch.ones(1_000_000)}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, previous)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

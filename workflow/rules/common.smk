@@ -12,7 +12,7 @@ from mdm_prime.errors import UserError
 RESULTS = "results"
 PARAMS = f"params/{config['scale']}.yaml" if "scale" in config else params.default_params()
 try:
-    P = params.load(PARAMS)
+    P = params.load_any(PARAMS)
 except UserError as error:
     sys.stderr.write(f"mdm-prime: {error}\n")
     sys.exit(2)
@@ -57,8 +57,10 @@ wildcard_constraints:
     seed="[0-9]+",
 
 
-# What DVC has brought since the last run counts as made.
-engines.settle(PARAMS)
+# What DVC has brought since the last run counts as made; official checkpoints are no stages of dvc.yaml.
+OFFICIAL_SCALE = params.is_official(PARAMS)
+if not OFFICIAL_SCALE:
+    engines.settle(PARAMS)
 
 
 onstart:

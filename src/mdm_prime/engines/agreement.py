@@ -20,6 +20,7 @@ from mdm_prime.files import replacing
 
 NOTES = Path(".snakemake")
 SEEN = NOTES / "mdm-prime.dvc.lock"  # dvc.lock when the engines last agreed
+AGAIN = "snakemake --cores all --force results/tables/"  # makes nothing anew: a target without a command is forced
 SETTLING = "MDM_PRIME_SETTLING"  # environment variable: Snakemake is called from here
 
 
@@ -34,10 +35,10 @@ def record(params: str, files: Iterable[str]) -> None:
     made = set(files)
     try:
         candidates = [stage for stage in dvc.stages() if _is_of(params, stage) and stage.is_made_by(made)]
-        dvc.commit(dvc.stale() & {stage.name for stage in candidates})
+        dvc.commit(dvc.stale(lost=True) & {stage.name for stage in candidates})
         _note()
-    except dvc.DvcError as error:
-        _say(f"DVC could not take over these results ({error}); repeat the command, or see: dvc status")
+    except (dvc.DvcError, OSError) as error:
+        _say(f"DVC could not take over these results ({error}); when that is mended: {AGAIN}")
 
 
 def settle(params: str) -> None:
@@ -48,15 +49,16 @@ def settle(params: str) -> None:
     if locked.is_dir() and any(locked.iterdir()):  # another Snakemake is at work, or was killed
         return
     try:
-        before, now = dvc.entries(SEEN), dvc.entries(dvc.LOCK)
-        stages = [stage for stage in dvc.stages() if _is_of(params, stage)]
-        stale = dvc.stale() & {stage.name for stage in stages}
-    except dvc.DvcError as error:
+        _mark(params)
+    except (dvc.DvcError, OSError) as error:
         _say(f"DVC cannot say what is up to date ({error}); times alone decide")
-        return
-    for stage in stages:
-        if stage.name in stale:
-            _outdate(stage)
+
+
+def _mark(params: str) -> None:
+    before, now = dvc.entries(SEEN), dvc.entries(dvc.LOCK)
+    stages = [stage for stage in dvc.stages() if _is_of(params, stage)]
+    stale = dvc.stale(lost=False) & {stage.name for stage in stages}
+    _outdate([file for stage in stages if stage.name in stale for file in stage.files()])
     kept = [stage for stage in stages if stage.name not in dvc.with_descendants(stale, stages)]
     brought = [stage for stage in kept if now.get(stage.name) != before.get(stage.name)]
     if brought:
@@ -83,20 +85,29 @@ def _note() -> None:
             shutil.copyfile(dvc.LOCK, temporary)
 
 
-def _outdate(stage: dvc.Stage) -> None:
-    """Makes every file of a stage older than anything that it is made from: Snakemake has no values to compare with."""
-    for file in stage.files():
-        os.utime(file, (0, 0))
+def _outdate(files: list[str]) -> None:
+    """Makes files older than anything that they are made from, and lets Snakemake forget what it knows of them.
+
+    It holds an old file for up to date whose inputs have the content that it has noted.
+    """
+    for file in files:
+        os.utime(file, (1, 1))  # 0 would be no time at all
+    if files:
+        _snakemake("--cleanup-metadata", *files)
 
 
 def _touch(params: str, brought: list[dvc.Stage], kept: list[dvc.Stage]) -> bool:
     """Lets Snakemake date files and note values, as if it had made them; False, after a line, where it refuses."""
     forced = [file for stage in brought for file in stage.files()]
     targets = [file for stage in kept for file in stage.files()]
-    command = [sys.executable, "-m", "snakemake", "--touch", "--no-hooks", "--quiet", "all", "--cores", "all"]
     scale = Path(params).stem
+    flags = ("--touch", "--no-hooks", "--quiet", "all", "--cores", "all", "--config", f"scale={scale}")
+    return _snakemake(*flags, "--forcerun", *forced, "--", *targets)
+
+
+def _snakemake(*arguments: str) -> bool:
     done = subprocess.run(
-        [*command, "--config", f"scale={scale}", "--forcerun", *forced, "--", *targets],
+        [sys.executable, "-m", "snakemake", *arguments],
         check=False,
         env={**os.environ, SETTLING: "1"},
         capture_output=True,

@@ -63,10 +63,30 @@ def stages() -> list[Stage]:
         ]
 
 
-def stale() -> set[str]:
-    """Names of the stages whose files, values or commands differ from dvc.lock. Raises DvcError."""
+def stale(lost: bool) -> set[str]:
+    """Names of the stages whose files, values or commands differ from dvc.lock. Raises DvcError.
+
+    With `lost` also of those with an output that is as in dvc.lock but no longer in the cache, or damaged there.
+    """
     with _project() as repo:
-        return set(repo.status())
+        found = dict(repo.status())
+        if not lost:
+            for stage in repo.index.stages:
+                if _is_only_lost(found.get(stage.addressing, [])) and not any(
+                    out.workspace_status() for out in stage.outs
+                ):
+                    del found[stage.addressing]
+        return set(found)
+
+
+def _is_only_lost(reasons: list[Any]) -> bool:
+    """Whether DVC's reasons against a stage are files that the cache lacks, which may differ besides."""
+    return bool(reasons) and all(
+        isinstance(reason, dict)
+        and set(reason) == {"changed outs"}
+        and "not in cache" in reason["changed outs"].values()
+        for reason in reasons
+    )
 
 
 def commit(names: Collection[str]) -> None:

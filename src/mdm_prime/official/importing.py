@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,7 @@ def import_checkpoint(
     weights: Literal["ema", "raw"] = "ema",
     num_subtokens: int | None = None,
     head_width: int | None = None,
+    check: Callable[[Imported], None] = lambda imported: None,
 ) -> Imported:
     """Reads a checkpoint, runs nothing in it, and writes the folder `output` whole or not at all.
 
@@ -45,6 +46,7 @@ def import_checkpoint(
         weights: the averaged weights or those of the last step.
         num_subtokens: ell that the file should have; None for any.
         head_width: of images, whose files do not say it; None for that of the released code.
+        check: called with what the file holds, before its numbers are read; may raise FormatError.
 
     Raises UserError for a file that is no such checkpoint, or whose weights are not exactly those of its network.
     """
@@ -61,6 +63,7 @@ def import_checkpoint(
                 contents = image.read(archive.root, weights, head_width or image.HEAD_WIDTH)
             _check_base(contents.settings, num_subtokens)
             imported = _imported(archive, contents, address, layout, weights)
+            check(imported)
             handles = _matched(contents, imported)
         except FormatError as error:
             raise UserError(f"{path}: not read as {layout}: {error}") from None

@@ -18,12 +18,7 @@ def locate(address: str) -> Path:
     """
     if not address.startswith(SCHEME):
         return Path(address)
-    found = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)/([^@]+)@([^@]+)", address)
-    if not found:
-        raise UserError(f"{address}: not of the form {FORM}; a revision is needed, so that the file stays the same")
-    repository, file, revision = found.groups()
-    if not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise UserError(f"{address}: revision {revision!r} can move; give the 40 hexadecimal digits of a commit")
+    repository, file, revision = parts(address)
     try:
         import huggingface_hub
     except ImportError:
@@ -33,3 +28,14 @@ def locate(address: str) -> Path:
     except Exception as error:  # of the network, the hub or the disk: several libraries, and no base in common
         reason = re.sub(r"\?\S*", "", " ".join(str(error).split()))[:200]  # addresses may be signed behind their ?
         raise UserError(f"{address}: not fetched ({type(error).__name__}: {reason}); or give a path") from None
+
+
+def parts(address: str) -> tuple[str, str, str]:
+    """Repository, file and revision of an address of the hub. Raises UserError for one without a commit."""
+    found = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)/([^@]+)@([^@]+)", address)
+    if not found:
+        raise UserError(f"{address}: not of the form {FORM}; a revision is needed, so that the file stays the same")
+    repository, file, revision = found.groups()
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise UserError(f"{address}: revision {revision!r} can move; give the 40 hexadecimal digits of a commit")
+    return repository, file, revision

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from mdm_prime.data.super_tokens import from_super_tokens
 from mdm_prime.objectives import consistent
+from mdm_prime.official.imported import Imported
 from mdm_prime.stages.place import image_data, mathematics
 from mdm_prime.tasks import Run
 
 
-def pixels(run: Run, x: Tensor) -> Tensor:
+def pixels(run: Run | Imported, x: Tensor) -> Tensor:
     """Pixel values (N, C * H * W) uint8 of tokens x (N, L) int64."""
     return (from_super_tokens(x) if run.super_tokens else x).to(torch.uint8)
 

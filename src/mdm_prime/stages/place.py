@@ -18,6 +18,7 @@ from mdm_prime.data import arrays
 from mdm_prime.data.super_tokens import to_super_tokens
 from mdm_prime.errors import UserError
 from mdm_prime.models.build import build
+from mdm_prime.official.imported import Imported
 from mdm_prime.schedules import Schedule
 from mdm_prime.sections import ImageData, UNetNetwork
 from mdm_prime.subtokens import Subtokenizer
@@ -72,12 +73,12 @@ class Place:
         return meta
 
 
-def mathematics(run: Run) -> tuple[Subtokenizer, Schedule]:
-    """The sub-token map and the noise schedule of a run."""
-    training = run.training
+def mathematics(run: Run | Imported) -> tuple[Subtokenizer, Schedule]:
+    """The sub-token map and the noise schedule of a run, or of an imported checkpoint."""
+    noise = run.training if isinstance(run, Run) else run
     return (
         Subtokenizer(run.vocab_size, run.num_subtokens),
-        schedules.by_name(training.schedule, training.exponent),
+        schedules.by_name(noise.schedule, noise.exponent),
     )
 
 
@@ -109,7 +110,7 @@ def channels_of(run: Run) -> int:
     return run.data.channels if isinstance(run.data, ImageData) else 1
 
 
-def tokens_of(run: Run, stored: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+def tokens_of(run: Run | Imported, stored: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
     """The tokens (N, run.length) that the network sees of stored tokens (N, run.data.length)."""
     if not run.super_tokens:
         return stored

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mdm_prime import euler, files, layout, sampling, tracking
 from mdm_prime.objectives import Denoiser
+from mdm_prime.official.imported import Imported
 from mdm_prime.progress import progress
 from mdm_prime.sections import ImageSampler
 from mdm_prime.stages.image_views import partial_view, pixels
@@ -101,7 +102,7 @@ def draw(
     return x, nfe
 
 
-def all_masked(run: Run, num: int, device: torch.device) -> Tensor:
+def all_masked(run: Run | Imported, num: int, device: torch.device) -> Tensor:
     """(num, L, ell) int64, every sub-token masked."""
     subtokenizer, _ = mathematics(run)
     return torch.full((num, run.length, run.num_subtokens), subtokenizer.mask_id, device=device)
@@ -109,7 +110,7 @@ def all_masked(run: Run, num: int, device: torch.device) -> Tensor:
 
 def complete(
     network: Denoiser,
-    run: Run,
+    run: Run | Imported,
     sampler: ImageSampler,
     y: Tensor,
     indices: range,

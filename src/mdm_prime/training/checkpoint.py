@@ -17,10 +17,13 @@ from mdm_prime.files import replacing
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """Writes tensors and JSON-able metadata atomically."""
+    """Writes tensors and JSON-able metadata atomically. Raises UserError when they cannot be written."""
     with replacing(path) as temporary:
         flat = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-        save_file(flat, temporary, {"json": json.dumps(metadata)})
+        try:
+            save_file(flat, temporary, {"json": json.dumps(metadata)})
+        except SafetensorError as error:  # a full disk is not an OSError here
+            raise UserError(f"{path}: cannot be written ({error}); make room and repeat the command") from None
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -29,7 +29,7 @@ COLUMNS = (
     Column("nfe", "network evaluations per image", 1, heading="NFE"),
     Column("distance_name", "fid on Inception's features; fd_TASK, another quantity, on those of our own classifier",
            heading="Distance"),
-    Column("distance", "Frechet distance of our samples from the reference images", 2, heading="Ours"),
+    Column("distance", "Frechet distance of our samples from the reference images", 4, heading="Ours"),
     Column("paper_fid", "published FID at these settings; empty where there is none", 2, heading="FID, paper"),
     Column("fid_less_paper", "our FID less the paper's; empty where ours is no FID", 2, heading="Difference"),
     Column("inception_score", "Inception score of our samples; by the task's classifier where distance_name is no fid",
@@ -69,7 +69,7 @@ def build(official: Official, results: Path) -> Table:
         notes=(
             "A distance is a FID only where distance_name says fid: on Inception's features. fd_TASK cannot be "
             "compared with the paper.",
-            "The paper's FID is of 50,000 samples; one of fewer is biased upwards. Paper_fid stands where data set, "
+            "The paper's FID is of 50,000 samples; one of fewer is biased upwards. paper_fid stands where data set, "
             "model, l, network evaluations and carry-over are the paper's.",
             "bpd_bound is an upper bound on the bits per dimension; bpd_published is no bound above l = 1. Both are of "
             "the network, the same for each of its samplers. The paper gives neither.",

@@ -60,7 +60,8 @@ def build(official: Official, results: Path) -> Table:
         notes=(
             "ppl_bound is an upper bound on the perplexity for every model; for ARM it is the perplexity.",
             "published_loss_ppl is what the paper reports. For l = 1 with carry-over it is the same bound. Above l = 1 "
-            "it is not a bound and not a perplexity. Without carry-over it also counts visible tokens.",
+            "it is not a bound and not a perplexity. Without carry-over it also counts visible tokens, here from one "
+            "masked sub-token on; the released code leaves out times below 0.001.",
             "Paper and errata give one value for each l; it stands beside the checkpoints with and without carry-over. "
             "For MDM and ARM the errata leave the paper's value.",
             "The standard errors are ours; paper and errata give none. A difference within two of them is none.",
