@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import (
@@ -41,6 +41,7 @@ S = TypeVar("S", bound=Section)
 class Scale(Section):
     """What every params file has."""
 
+    data_command: ClassVar[str] = "mdm-prime data"  # makes a data set
     scale: str
     compute: Compute
 
@@ -130,6 +131,7 @@ class Config(Scale):
 class Official(Scale):
     """One params/*.yaml of official checkpoints: what is imported, and what it is evaluated on."""
 
+    data_command: ClassVar[str] = "mdm-prime official data"
     repository: str  # folder with the checkpoints, or hf://OWNER/NAME@REVISION
     text: OfficialText
     images: dict[Name, OfficialImages] = Field(default_factory=dict)

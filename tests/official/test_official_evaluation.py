@@ -214,6 +214,12 @@ def test_a_missing_checkpoint_is_one_line(project, capsys):
     assert message in refusal(capsys, "import text/l2")
 
 
+def test_a_missing_data_set_is_one_line_with_the_command_that_makes_it(evaluated, capsys):
+    (evaluated / ROOT / "text/data/validation.npy").unlink()
+    line = refusal(capsys, "likelihood text/l2/0")
+    assert line.endswith("make it with: mdm-prime official data text")
+
+
 def test_params_that_changed_after_the_import(evaluated, capsys):
     path = Path("params/official-tiny.yaml")
     path.write_text(path.read_text().replace("source: text/l2.ckpt", "source: text/l2.ckpt\n      weights: raw"))

@@ -177,7 +177,10 @@ def _identity(settings: ImageTask, meta: Mapping[str, Any]) -> str:
 
 def _labels(place: Place, task: str, split: str, count: int, meta: Mapping[str, Any]) -> NDArray[np.int64]:
     """(count,) classes from 0. Raises UserError when they are missing or do not fit the images."""
-    path, again = layout.data_dir(place.root, task) / f"{split}_labels.npy", f"make it with: mdm-prime data {task}"
+    path, again = (
+        layout.data_dir(place.root, task) / f"{split}_labels.npy",
+        f"make it with: {place.config.data_command} {task}",
+    )
     try:
         labels: NDArray[np.int64] = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:

@@ -49,16 +49,14 @@ class Place:
 
     def tokens(self, task: str, split: str) -> NDArray[np.unsignedinteger]:
         """(N, L) memory-mapped tokens of a split. Raises UserError when they are missing or another shape."""
-        path = layout.data_dir(self.root, task) / f"{split}.npy"
+        path, again = layout.data_dir(self.root, task) / f"{split}.npy", f"{self.config.data_command} {task}"
         try:
             tokens: NDArray[np.unsignedinteger] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); make it with: mdm-prime data {task}") from None
+            raise UserError(f"{path}: cannot be read ({error}); make it with: {again}") from None
         length = self.config.task(task).data.length  # of the data set; super-tokens are made from pixels
         if tokens.ndim != 2 or tokens.shape[1] != length:
-            raise UserError(
-                f"{path}: has shape {tokens.shape}, wanted (N, {length}); make it with: mdm-prime data {task}"
-            )
+            raise UserError(f"{path}: has shape {tokens.shape}, wanted (N, {length}); make it with: {again}")
         return tokens
 
     def meta(self, task: str) -> dict[str, Any]:
@@ -67,9 +65,8 @@ class Place:
         meta: dict[str, Any] = files.read_json(path)
         wanted = self.config.task(task).data.vocab_size
         if meta["vocab_size"] != wanted:
-            raise UserError(
-                f"{path}: has vocab_size {meta['vocab_size']}, wanted {wanted}; make it with: mdm-prime data {task}"
-            )
+            again = f"{self.config.data_command} {task}"
+            raise UserError(f"{path}: has vocab_size {meta['vocab_size']}, wanted {wanted}; make it with: {again}")
         return meta
 
 
