@@ -82,7 +82,8 @@ SNAKEMAKE = "snakemake --cores all results/tables/"
 
 
 def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC", "MDM_PRIME", "GIT_"))}
+    ours = ("DVC", "MDM_PRIME", "GIT_", "MAKE", "MFLAGS")  # `make test` has variables for a make inside it
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
     return {**kept, **PERSON, "PYTHONPATH": str(PROJECT / "src"), "PATH": path, "SHELL": "/bin/sh"}
 
