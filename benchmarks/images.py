@@ -16,8 +16,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mdm_prime import config
-from mdm_prime.sections import Curve, ImageSampler
+from mdm_prime.experiment import config
+from mdm_prime.experiment.sections import Curve, ImageSampler
 from mdm_prime.stages.place import mathematics, network_of
 from mdm_prime.stages.sample_images import all_masked, complete
 

@@ -15,11 +15,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mdm_prime import config, sampling
-from mdm_prime.sections import Sampling
+from mdm_prime.experiment import config
+from mdm_prime.experiment.sections import Sampling
+from mdm_prime.experiment.tasks import Run
+from mdm_prime.samplers import exact as sampling
 from mdm_prime.stages.place import mathematics, network_of
 from mdm_prime.stages.sample import draw
-from mdm_prime.tasks import Run
 
 
 def every_step(network: torch.nn.Module, run: Run, settings: Sampling, device: torch.device) -> float:

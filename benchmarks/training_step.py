@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from mdm_prime import config
-from mdm_prime.masking import stratified_times
+from mdm_prime.core.masking import stratified_times
+from mdm_prime.experiment import config
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.stages.place import network_of
 from mdm_prime.stages.train import loss_of
-from mdm_prime.tasks import Run
 from mdm_prime.training.loop import autocast
 
 

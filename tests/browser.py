@@ -37,7 +37,7 @@ def look(address: str, name: str) -> str:
 @contextmanager
 def serving(results: Path, port: int) -> Iterator[list[str]]:
     """The addresses that `mdm-prime ui` prints, while it serves."""
-    command = [sys.executable, "-m", "mdm_prime.cli", "--results", str(results), "ui", "--port", str(port)]
+    command = [sys.executable, "-m", "mdm_prime.cli.main", "--results", str(results), "ui", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:

@@ -6,7 +6,7 @@ import math
 import torch
 from scipy import stats
 
-from mdm_prime.objectives import sequence_losses
+from mdm_prime.core.objectives import sequence_losses
 
 
 def all_sequences(vocab_size, length):

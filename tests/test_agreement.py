@@ -21,13 +21,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from golden_values import golden, names
-from mdm_prime import euler
-from mdm_prime.data.super_tokens import to_super_tokens
-from mdm_prime.models.dit import DiT
-from mdm_prime.models.layers import ScaleNorm
-from mdm_prime.objectives import consistent, sequence_losses, token_log_probs, true_token_loss
-from mdm_prime.schedules import linear
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.core.objectives import consistent, sequence_losses, token_log_probs, true_token_loss
+from mdm_prime.core.schedules import linear
+from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.core.super_tokens import to_super_tokens
+from mdm_prime.networks.dit import DiT
+from mdm_prime.networks.layers import ScaleNorm
+from mdm_prime.samplers import euler
 
 ALL = load_file(Path(__file__).parent / "golden" / "agreement.safetensors")
 CLOSE = {"rtol": 0.0, "atol": 1e-5}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mdm_prime import cli, layout
+from mdm_prime.cli import main as cli
+from mdm_prime.experiment import layout
 
 PARAMS = Path(__file__).parents[1] / "params"
 SMOKE = ["--params", str(PARAMS / "smoke.yaml")]

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from mdm_prime import config
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import config
 
 PARAMS = Path(__file__).parents[1] / "params"
 MINE = """\

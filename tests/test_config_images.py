@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mdm_prime import config
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import config
 
 PROJECT = Path(__file__).parents[1]
 SMOKE: dict[str, Any] = yaml.safe_load((PROJECT / "params/smoke.yaml").read_text())

@@ -18,13 +18,16 @@ import snakemake.exceptions
 import torch
 
 from enumeration import posterior_denoiser
-from mdm_prime import cli, config, euler, layout, schedules, sections
+from mdm_prime.cli import main as cli
+from mdm_prime.core import schedules
+from mdm_prime.core.objectives import token_log_probs
+from mdm_prime.core.subtokens import Subtokenizer, smallest_base
 from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token
 from mdm_prime.evaluation.likelihood import GOLDEN_RATIO, _estimate
 from mdm_prime.evaluation.oracle import copies_of_one_bit, enumerated, terms
-from mdm_prime.objectives import token_log_probs
+from mdm_prime.experiment import config, layout, sections
 from mdm_prime.reporting.occupancy import expected_idle_steps
-from mdm_prime.subtokens import Subtokenizer, smallest_base
+from mdm_prime.samplers import euler
 from project_copy import PROJECT, copy_project, succeed
 
 DOCS, PACKAGE = PROJECT / "docs", PROJECT / "src" / "mdm_prime"

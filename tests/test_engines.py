@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine_graphs import ASK_DVC, ASK_SNAKEMAKE, Graph, differences, graph
-from mdm_prime import cli, engines
+from mdm_prime import engines
+from mdm_prime.cli import main as cli
 from mdm_prime.engines import dvc
 from mdm_prime.errors import UserError
 from project_copy import copy_project

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from enumeration import random_denoiser
-from mdm_prime import euler, schedules
+from mdm_prime.core import schedules
+from mdm_prime.core.objectives import consistent
+from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.errors import UserError
-from mdm_prime.objectives import consistent
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.samplers import euler
 from test_sampling import BELOW_ONE, LINEAR, Spy
 
 CUBIC = schedules.polynomial(3.0)

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from enumeration import all_sequences, chi_square, posterior_denoiser, random_denoiser, random_joint
-from mdm_prime import euler
+from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.data.known_entropy import MarkovSource
 from mdm_prime.evaluation.oracle import oracle_denoiser
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.samplers import euler
 from test_euler import CUBIC, run
 from test_sampling import LINEAR
 from test_sampling_distributions import frequencies

@@ -5,8 +5,8 @@ import torch
 
 from enumeration import chi_square
 from golden_values import golden
-from mdm_prime import euler
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.samplers import euler
 from test_euler import run
 
 

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from mdm_prime.models.unet import UNet
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.networks.unet import UNet
 
 LAYOUTS = load_file(Path(__file__).parent / "golden" / "image_layouts.safetensors")
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from enumeration import all_sequences, chi_square, random_denoiser
-from mdm_prime import euler, sampling
+from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.evaluation.oracle import oracle_denoiser
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.samplers import euler
+from mdm_prime.samplers import exact as sampling
 from test_euler import CUBIC, STRONG
 from test_euler_distributions import markov_source
 from test_sampling import Spy

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mdm_prime import config, layout
+from mdm_prime.experiment import config, layout
 
 EVERY = sorted((Path(__file__).parents[1] / "params").glob("*.yaml"))
 PARAMS = [path for path in EVERY if not config.is_official(path)]  # official checkpoints have a layout of their own

@@ -3,7 +3,7 @@ import torch
 from scipy import stats
 
 from enumeration import chi_square
-from mdm_prime.masking import mask_exactly, mask_independently, stratified_times
+from mdm_prime.core.masking import mask_exactly, mask_independently, stratified_times
 
 
 @pytest.fixture

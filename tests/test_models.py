@@ -3,11 +3,11 @@ import torch
 from torch import nn
 
 from golden_values import golden
-from mdm_prime.models.build import build
-from mdm_prime.models.dit import DiT
-from mdm_prime.models.layers import SubtokenEmbedding
-from mdm_prime.models.mlp import MLP
-from mdm_prime.sections import DiTNetwork, MLPNetwork
+from mdm_prime.experiment.sections import DiTNetwork, MLPNetwork
+from mdm_prime.networks.build import build
+from mdm_prime.networks.dit import DiT
+from mdm_prime.networks.layers import SubtokenEmbedding
+from mdm_prime.networks.mlp import MLP
 
 TOLERANCE = {"rtol": 0.0, "atol": 1e-5}
 

@@ -6,8 +6,7 @@ from torch import nn
 
 from enumeration import all_sequences, random_denoiser
 from golden_values import golden, names
-from mdm_prime.models.dit import DiT
-from mdm_prime.objectives import (
+from mdm_prime.core.objectives import (
     autoregressive_loss,
     consistent,
     grid_sizes,
@@ -17,7 +16,8 @@ from mdm_prime.objectives import (
     true_subtoken_losses,
     true_token_loss,
 )
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.networks.dit import DiT
 
 SIZES = [(5, 1), (5, 2), (5, 3), (8, 3), (7, 2)]
 

@@ -15,9 +15,9 @@ from enumeration import (
     random_denoiser,
     random_joint,
 )
+from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token
 from mdm_prime.evaluation.oracle import oracle_denoiser
-from mdm_prime.subtokens import Subtokenizer
 
 
 def random_tokens(num, length, vocab_size, seed=0):

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from browser import look, serving
-from mdm_prime import config, layout
+from mdm_prime.experiment import config, layout
 from project_copy import (
     EVERYTHING,
     both_have_nothing_to_do,

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from mdm_prime import config, layout
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import config, layout
 from mdm_prime.reporting.report import about, catalogue, making, pages
 from mdm_prime.tracking import journal
 from project_copy import PROJECT, copy_project, succeed

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from mdm_prime import layout
+from mdm_prime.experiment import layout
 from mdm_prime.reporting.records import read_csv
 from mdm_prime.reporting.report import catalogue
 from project_copy import PROJECT

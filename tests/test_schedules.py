@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mdm_prime import schedules
+from mdm_prime.core import schedules
 
 SCHEDULES = {
     "linear": schedules.linear(),

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from golden_values import golden, names
-from mdm_prime.subtokens import Subtokenizer, smallest_base
+from mdm_prime.core.subtokens import Subtokenizer, smallest_base
 
 
 @pytest.mark.parametrize(

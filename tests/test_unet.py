@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from mdm_prime.models.build import build
-from mdm_prime.models.classifier import ImageClassifier
-from mdm_prime.models.unet import UNet
-from mdm_prime.sections import DiTNetwork, MLPNetwork, UNetNetwork
+from mdm_prime.experiment.sections import DiTNetwork, MLPNetwork, UNetNetwork
+from mdm_prime.networks.build import build
+from mdm_prime.networks.classifier import ImageClassifier
+from mdm_prime.networks.unet import UNet
 
 GOLDEN = Path(__file__).parent / "golden" / "unet.safetensors"
 UNET = {"width": 12, "multipliers": (1, 2), "blocks": 1, "attention_at": (2,), "head_width": 6, "norm_groups": 4}

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mdm_prime.data.augmentation import augment
-from mdm_prime.sections import DigitsData, ImageData
+from mdm_prime.experiment.sections import DigitsData, ImageData
 
 
 def pictures(augmentation, channels=2, size=5):

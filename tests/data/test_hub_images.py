@@ -16,7 +16,7 @@ from small_images import SIZE, assert_holds, assert_one_line, make_images
 
 from mdm_prime import data
 from mdm_prime.data import image_sources
-from mdm_prime.sections import HubImagesData
+from mdm_prime.experiment.sections import HubImagesData
 
 images = pytest.fixture(make_images)
 
@@ -211,7 +211,7 @@ def test_a_hub_name_without_a_network_is_one_line(tmp_path):
     """HF_HUB_OFFLINE is read when the library is imported."""
     code = (
         "import pathlib, socket\nfrom mdm_prime import data\nfrom mdm_prime.errors import UserError\n"
-        "from mdm_prime.sections import HubImagesData\n"
+        "from mdm_prime.experiment.sections import HubImagesData\n"
         "def refused(*_):\n    raise AssertionError('the network was used')\nsocket.socket.connect = refused\n"
         "config = HubImagesData(kind='hub_images', dataset='x', path='nobody/no-such-set', size=32, seed=0)\n"
         f"try:\n    data.prepare('x', config, pathlib.Path({str(tmp_path)!r}))\n"

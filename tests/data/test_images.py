@@ -8,8 +8,8 @@ from small_images import assert_one_line, batches, make_images, write_batches
 
 from mdm_prime import data
 from mdm_prime.data import arrays
-from mdm_prime.layout import IMAGE_DATA_FILES
-from mdm_prime.sections import DigitsData
+from mdm_prime.experiment.layout import IMAGE_DATA_FILES
+from mdm_prime.experiment.sections import DigitsData
 
 images = pytest.fixture(make_images)
 

@@ -10,8 +10,8 @@ from mdm_prime import data
 from mdm_prime.data import arrays, known_entropy
 from mdm_prime.data.known_entropy import MarkovSource
 from mdm_prime.errors import UserError
-from mdm_prime.layout import DATA_FILES
-from mdm_prime.sections import KnownEntropyData, ToyData
+from mdm_prime.experiment.layout import DATA_FILES
+from mdm_prime.experiment.sections import KnownEntropyData, ToyData
 
 CONFIG = KnownEntropyData(
     kind="known_entropy",

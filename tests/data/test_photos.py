@@ -7,7 +7,7 @@ from small_images import SIZE, assert_one_line, load
 
 from mdm_prime import data
 from mdm_prime.data import photos
-from mdm_prime.sections import PhotosData
+from mdm_prime.experiment.sections import PhotosData
 
 
 def photographs(folder=None, **changes):

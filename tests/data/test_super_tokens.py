@@ -1,6 +1,6 @@
 import torch
 
-from mdm_prime.data.super_tokens import from_super_tokens, to_super_tokens
+from mdm_prime.core.super_tokens import from_super_tokens, to_super_tokens
 
 # One image of the reference implementation (4x4 pixels: R, G, B) and its super-tokens, in hexadecimal.
 PIXELS = bytes.fromhex(

@@ -12,8 +12,8 @@ from mdm_prime.data import arrays, text
 from mdm_prime.data import tokenizer as tokenizers
 from mdm_prime.data.documents import Corpus
 from mdm_prime.errors import UserError
-from mdm_prime.layout import DATA_FILES
-from mdm_prime.sections import HubText, TextData
+from mdm_prime.experiment.layout import DATA_FILES
+from mdm_prime.experiment.sections import HubText, TextData
 
 WORDS = ("sub-token", "mask", "naïve", "Größe", "entropy", "bound", "日本", "loss", "<|endoftext|>", "line\nend", "😀")
 
@@ -73,7 +73,7 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path, own_files):
 def test_threads_change_no_byte(tmp_path, own_files):
     code = (
         "import sys; from pathlib import Path;"
-        "from mdm_prime.sections import TextData; from mdm_prime.data import text;"
+        "from mdm_prime.experiment.sections import TextData; from mdm_prime.data import text;"
         "text.prepare(TextData.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
     )
     for threads in ("1", "4"):

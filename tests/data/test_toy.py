@@ -7,8 +7,8 @@ from PIL import Image
 from mdm_prime import data
 from mdm_prime.data import arrays, toy
 from mdm_prime.errors import UserError
-from mdm_prime.layout import DATA_FILES
-from mdm_prime.sections import ToyData
+from mdm_prime.experiment.layout import DATA_FILES
+from mdm_prime.experiment.sections import ToyData
 
 
 def config_of(image, **changes):

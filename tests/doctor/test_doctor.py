@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mdm_prime import cli
+from mdm_prime.cli import main as cli
 from mdm_prime.doctor import probe, report
 from mdm_prime.doctor.finding import Finding, Row
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from doctor_scenes import HUB_IMAGES, has_state, scene_of, with_hub, without_params
 
-from mdm_prime import config, layout
 from mdm_prime.doctor import finding, inputs, machine, waiting
+from mdm_prime.experiment import config, layout
 
 
 def test_params():

@@ -4,8 +4,8 @@ from collections import namedtuple
 import pytest
 from doctor_scenes import GOOD_TORCH, device, has_state, params_file, scene_of, with_hub
 
-from mdm_prime import config
 from mdm_prime.doctor import machine, probe
+from mdm_prime.experiment import config
 
 GPU = GOOD_TORCH | {"gpus": [["A100", 80 * 10**9]]}
 BROKEN_GPU = GPU | {"gpu_problem": "CUDA error: no kernel image is available"}

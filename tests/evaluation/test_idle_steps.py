@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from mdm_prime import schedules
+from mdm_prime.core import schedules
 from mdm_prime.evaluation.idle_steps import idle_steps, measure
 from mdm_prime.reporting.occupancy import expected_idle_steps
 

@@ -13,10 +13,10 @@ from enumeration import (
     random_denoiser,
     random_joint,
 )
-from mdm_prime import schedules
+from mdm_prime.core import schedules
+from mdm_prime.core.objectives import autoregressive_loss, sequence_losses
+from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.evaluation.likelihood import autoregressive_likelihood, masked_likelihood
-from mdm_prime.objectives import autoregressive_loss, sequence_losses
-from mdm_prime.subtokens import Subtokenizer
 
 CPU = torch.device("cpu")
 SCHEDULES = {"linear": schedules.linear(), "cubic": schedules.polynomial(3.0), "cosine": schedules.cosine()}

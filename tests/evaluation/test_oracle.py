@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from mdm_prime import config
+from mdm_prime.core.objectives import sequence_losses
+from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token, make_source
 from mdm_prime.evaluation import oracle
-from mdm_prime.objectives import sequence_losses
-from mdm_prime.sections import KnownEntropyData
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.experiment import config
+from mdm_prime.experiment.sections import KnownEntropyData
 
 DEFAULT = Path(__file__).parents[2] / "params" / "default.yaml"
 

@@ -13,7 +13,8 @@ import torch
 from official_files import save
 from safetensors import safe_open
 
-from mdm_prime import cli, files
+from mdm_prime import files
+from mdm_prime.cli import main as cli
 from mdm_prime.errors import UserError
 from mdm_prime.official import image, imported
 from mdm_prime.official.importing import import_checkpoint

@@ -16,15 +16,16 @@ import torch
 import yaml
 from official_files import save
 
-from mdm_prime import cli, config, layout
+from mdm_prime.cli import main as cli
 from mdm_prime.data.tokenizer import load_tokenizer, separator_id
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
+from mdm_prime.experiment import config, layout
+from mdm_prime.experiment.sections.official import address_of
 from mdm_prime.official.plan import size_at_the_hub
 from mdm_prime.reporting import published
 from mdm_prime.reporting.images import model_name, same_setting, subtokens
 from mdm_prime.reporting.shards import pooled
-from mdm_prime.sections.official import address_of
 from mdm_prime.stages import gpus
 from mdm_prime.stages.official import OfficialPlace, load, seen_by
 from mdm_prime.stages.place import mathematics

@@ -10,7 +10,7 @@ import official_scale
 import pandas as pd
 import pytest
 
-from mdm_prime import layout
+from mdm_prime.experiment import layout
 from project_copy import copy_project, run, succeed
 
 TEXT = "snakemake --cores all --config scale=official -- results/tables/official_text"

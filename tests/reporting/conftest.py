@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from synthetic_results import Tree, make_tree, write_figures, write_tables
 
-from mdm_prime import layout
+from mdm_prime.experiment import layout
 
 
 @pytest.fixture(scope="session")

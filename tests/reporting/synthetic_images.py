@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.files import write_json
-from mdm_prime.tasks import Run
 
 IMAGE_NATS = {"nelbo": 2.0, "joint_loss": 1.5}  # per token, of every image model
 EULER = [{"kind": "euler", "num_steps": steps, "draws": "marginals"} for steps in (4, 16)]

@@ -8,11 +8,11 @@ import numpy as np
 import yaml
 from synthetic_images import IMAGE_NATS, IMAGE_TASK, IMAGES, write_image_data, write_images, write_quality
 
-from mdm_prime import layout
-from mdm_prime.config import Config, load
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config, load
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.files import write_json, write_text
 from mdm_prime.reporting import figures, tables
-from mdm_prime.tasks import Run
 
 JOINT_PPL = {1: 369.0, 2: 327.0, 3: 282.0, 4: 259.0, 6: 264.0}
 BOUND_PPL = {1: 369.0, 2: 390.0, 3: 399.0, 4: 392.0, 6: 391.0}

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.lines import Line2D
 from synthetic_results import Tree
 
-from mdm_prime import layout
+from mdm_prime.experiment import layout
 from mdm_prime.reporting import figures
 from mdm_prime.reporting.figures import drawing, perplexity_vs_subtokens
 from mdm_prime.reporting.figures.images import look_of_model

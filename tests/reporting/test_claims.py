@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from synthetic_results import Tree
 
-from mdm_prime import layout
+from mdm_prime.experiment import layout
 from mdm_prime.reporting import claims
 from mdm_prime.reporting.claims import bounds, idle, image_values, images, text, text_others, zero_shot
 from mdm_prime.reporting.claims.claim import (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from synthetic_results import TABLES_IN_ORDER, Tree, make_tree, write_figures, write_tables
 
-from mdm_prime import layout
+from mdm_prime.experiment import layout
 from mdm_prime.files import read_json, write_json
 from mdm_prime.reporting import figures
 from mdm_prime.reporting.figures import drawing, text_samples
@@ -30,7 +30,7 @@ def test_another_process_writes_the_same_bytes_without_torch(finished: Tree, tre
     code = f"""
 import sys
 from pathlib import Path
-from mdm_prime import config, layout
+from mdm_prime.experiment import config, layout
 heavy = {{"torch", "mlflow", "sklearn", "tokenizers"}}
 loaded, results = config.load({str(params)!r}), Path({str(tree.results)!r})
 if sys.argv[1] == "figures":

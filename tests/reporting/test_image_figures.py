@@ -9,8 +9,8 @@ from matplotlib.text import Text
 from synthetic_images import BASELINES
 from synthetic_results import Tree, make_tree, write_tables
 
-from mdm_prime import layout
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import layout
 from mdm_prime.reporting import figures
 from mdm_prime.reporting.figures import drawing
 from mdm_prime.reporting.figures.images import TINT, Block, colours, hatching, look_of_model, mosaic, page, tinted

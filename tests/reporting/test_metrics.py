@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from synthetic_results import Tree
 
-from mdm_prime import layout
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import layout
 from mdm_prime.reporting import metrics
 from mdm_prime.reporting.records import read_table
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from synthetic_results import STDERR, Tree, make_tree, write_tables
 
-from mdm_prime import layout
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import layout
 from mdm_prime.files import read_json, write_json
 from mdm_prime.reporting import tables
 from mdm_prime.reporting.records import Row, read_table

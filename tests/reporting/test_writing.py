@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mdm_prime import layout
+from mdm_prime.experiment import layout
 from mdm_prime.reporting import writing
 from mdm_prime.reporting.tables.table import Column, Table, frame_of
 

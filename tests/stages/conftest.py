@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mdm_prime import cli, layout
+from mdm_prime.cli import main as cli
+from mdm_prime.experiment import layout
 
 SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
 TRAINING = {"objective": "joint_loss", "steps": 20, "batch_size": 32, "log_every": 10, "checkpoint_every": 20}

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from mdm_prime import config
-from mdm_prime.objectives import autoregressive_loss
+from mdm_prime.core.objectives import autoregressive_loss
+from mdm_prime.experiment import config
 from mdm_prime.stages.place import Place, trained_network
 
 MASKED = "known_entropy/l2/seed0"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from mdm_prime import config
-from mdm_prime.data.super_tokens import to_super_tokens
+from mdm_prime.core.super_tokens import to_super_tokens
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import config
 from mdm_prime.stages import sample_images as stage
 from mdm_prime.stages.image_views import partial_view, pixels
 from mdm_prime.stages.place import mathematics, tokens_of

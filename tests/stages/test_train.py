@@ -20,7 +20,7 @@ import sys
 BLOCKED = {"datasets", "dvc", "matplotlib", "mlflow", "pandas", "scipy", "sklearn", "snakemake", "tabulate",
            "tokenizers", "torch_fidelity", "torchvision"}
 sys.modules.update(dict.fromkeys(BLOCKED))  # as if they were not installed
-from mdm_prime import cli
+from mdm_prime.cli import main as cli
 arguments = sys.argv[1:]
 for verb in ("train", "evaluate", "sample"):
     status = cli.main([*arguments, verb, "known_entropy/l2/seed0"])
@@ -39,7 +39,7 @@ def prepared(workplace):
 
 
 def start(workplace):
-    command = [sys.executable, "-m", "mdm_prime.cli", *workplace.arguments("train", RUN)]
+    command = [sys.executable, "-m", "mdm_prime.cli.main", *workplace.arguments("train", RUN)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 

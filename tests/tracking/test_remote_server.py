@@ -72,7 +72,7 @@ def test_a_training_goes_on_while_the_server_is_dead(server: Server, tmp_path: P
     values["known_entropy"]["training"] |= {"steps": 400, "log_every": 2, "checkpoint_every": 50}
     (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(values))
     results = tmp_path / "results"
-    command = [sys.executable, "-m", "mdm_prime.cli", "--params", str(tmp_path / "smoke.yaml")]
+    command = [sys.executable, "-m", "mdm_prime.cli.main", "--params", str(tmp_path / "smoke.yaml")]
     command += ["--results", str(results)]
     data = subprocess.run([*command, "data", "known_entropy"], capture_output=True, text=True)
     assert data.returncode == 0, data.stderr

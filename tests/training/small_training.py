@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from mdm_prime import schedules
-from mdm_prime.models.dit import DiT
-from mdm_prime.sections import Training
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.core import schedules
+from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.experiment.sections import Training
+from mdm_prime.networks.dit import DiT
 from mdm_prime.training import loop
 from mdm_prime.training.losses import masked_loss
 

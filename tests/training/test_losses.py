@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from enumeration import all_masks, all_sequences, expected_losses, random_denoiser
-from mdm_prime import schedules
-from mdm_prime.masking import stratified_times
-from mdm_prime.objectives import autoregressive_loss, sequence_losses
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.core import schedules
+from mdm_prime.core.masking import stratified_times
+from mdm_prime.core.objectives import autoregressive_loss, sequence_losses
+from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.training.losses import causal_loss, masked_loss
 
 SCHEDULES = {"linear": schedules.linear(), "cubic": schedules.polynomial(3.0), "cosine": schedules.cosine()}

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 
-from mdm_prime import config as params, engines, layout
+from mdm_prime.experiment import config as params, layout
+from mdm_prime import engines
 from mdm_prime.errors import UserError
 
 RESULTS = "results"
@@ -26,11 +27,11 @@ workflow.global_resources.setdefault("gpu", 1)
 
 def sources(*patterns):
     """The modules whose change must run a stage again: shell commands do not follow imports."""
-    folder = layout.Path(params.__file__).parent
+    folder = layout.Path(params.__file__).parents[1]
     return sorted(os.path.relpath(path) for pattern in patterns for path in folder.glob(pattern))
 
 
-MATHEMATICS = ["subtokens.py", "schedules.py", "masking.py", "objectives.py", "data/super_tokens.py", "models/*.py"]
+MATHEMATICS = ["core/*.py", "networks/*.py"]
 VALUES = params.read(layout.Path(PARAMS))
 
 

@@ -19,7 +19,7 @@ for task in P.tasks:
 rule oracle:
     input:
         layout.data_files(ROOT, "known_entropy"),
-        sources("evaluation/oracle.py", "data/known_entropy.py", "subtokens.py"),
+        sources("evaluation/oracle.py", "data/known_entropy.py", "core/subtokens.py"),
     output:
         layout.oracle_file(ROOT),
     params:
@@ -33,7 +33,7 @@ rule oracle:
 
 rule idle_steps:
     input:
-        sources("evaluation/idle_steps.py", "sampling.py", "schedules.py"),
+        sources("evaluation/idle_steps.py", "samplers/exact.py", "core/schedules.py"),
     output:
         layout.idle_steps_file(ROOT),
     params:

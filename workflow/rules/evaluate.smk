@@ -18,7 +18,7 @@ rule evaluate:
 
 
 # What images are compared by, and what real ones score; then every run's images.
-COMPARISON = ("evaluation/fidelity.py", "evaluation/nearest.py", "models/classifier.py")
+COMPARISON = ("evaluation/fidelity.py", "evaluation/nearest.py", "networks/classifier.py")
 
 for task in P.images:
 

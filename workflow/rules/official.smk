@@ -3,7 +3,7 @@
 #
 #   snakemake --cores all --config scale=official -- results/tables/official_text
 #   snakemake --cores all --config scale=official limit=2 -- results/tables/official_text      2 batches a checkpoint
-from mdm_prime.sections.official import address_of
+from mdm_prime.experiment.sections.official import address_of
 
 
 try:
@@ -93,7 +93,7 @@ for task in P.images:
         name: f"official_features_{task}"
         input:
             layout.data_files(ROOT, task),
-            sources("evaluation/fidelity.py", "evaluation/nearest.py", "models/classifier.py", "training/classifier.py"),
+            sources("evaluation/fidelity.py", "evaluation/nearest.py", "networks/classifier.py", "training/classifier.py"),
         output:
             layout.feature_files(ROOT, P, task),
         params:
@@ -112,7 +112,7 @@ rule official_sample:
     input:
         layout.imported_files(ROOT, "{task}/{variant}"),
         lambda wildcards: layout.data_files(ROOT, wildcards.task),
-        sources(*MATHEMATICS, "sampling.py", "euler.py", "stages/official_images.py", "stages/image_views.py"),
+        sources(*MATHEMATICS, "samplers/exact.py", "samplers/euler.py", "stages/official_images.py", "stages/image_views.py"),
     output:
         f"{ROOT}/{{task}}/samples/{{variant}}/sampler{{number}}/{{shard}}-of-{{jobs}}.npz",
     params:
@@ -138,7 +138,7 @@ rule official_quality:
             for file in layout.sample_shards(ROOT, P, f"{wildcards.task}/{wildcards.variant}", number)
         ],
         lambda wildcards: layout.data_files(ROOT, wildcards.task) + layout.feature_files(ROOT, P, wildcards.task),
-        sources("evaluation/fidelity.py", "evaluation/nearest.py", "models/classifier.py"),
+        sources("evaluation/fidelity.py", "evaluation/nearest.py", "networks/classifier.py"),
     output:
         layout.official_quality_file(ROOT, "{task}/{variant}"),
     params:

@@ -3,7 +3,7 @@ rule sample:
     input:
         layout.network_files(ROOT, RUN),
         lambda wildcards: layout.data_files(ROOT, wildcards.task),
-        sources(*MATHEMATICS, "sampling.py", "stages/sample.py"),
+        sources(*MATHEMATICS, "samplers/exact.py", "stages/sample.py"),
     output:
         layout.sample_files(ROOT, RUN),
     params:
@@ -23,7 +23,7 @@ rule sample_images:
     input:
         layout.network_files(ROOT, RUN),
         lambda wildcards: layout.data_files(ROOT, wildcards.task),
-        sources(*MATHEMATICS, "sampling.py", "euler.py", "stages/sample_images.py", "stages/image_views.py"),
+        sources(*MATHEMATICS, "samplers/exact.py", "samplers/euler.py", "stages/sample_images.py", "stages/image_views.py"),
     output:
         layout.image_sample_files(ROOT, RUN),
     params:

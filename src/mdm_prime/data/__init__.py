@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mdm_prime.errors import UserError
-from mdm_prime.sections import Data, ImageData
+from mdm_prime.experiment.sections import Data, ImageData
 
 
 def prepare(task: str, data: Data, output: Path) -> None:

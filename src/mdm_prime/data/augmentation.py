@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mdm_prime.sections import ImageData
+from mdm_prime.experiment.sections import ImageData
 
 
 def augment(x: Tensor, data: ImageData, generator: torch.Generator) -> Tensor:

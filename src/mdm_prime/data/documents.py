@@ -10,7 +10,7 @@ from typing import Any
 
 from mdm_prime.data import pydocs
 from mdm_prime.errors import UserError
-from mdm_prime.sections import HubText, TextData
+from mdm_prime.experiment.sections import HubText, TextData
 
 BUILDERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".txt": "text"}
 ROWS = 1000  # read at once

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mdm_prime.data import photos, pickles
 from mdm_prime.data.toy import PHOTOGRAPHS
 from mdm_prime.errors import UserError
-from mdm_prime.sections import DigitsData, HubImagesData, ImageBatchesData, ImagesData, PhotosData
+from mdm_prime.experiment.sections import DigitsData, HubImagesData, ImageBatchesData, ImagesData, PhotosData
 
 if TYPE_CHECKING:
     from PIL.Image import Image

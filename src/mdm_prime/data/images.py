@@ -11,7 +11,7 @@ import numpy as np
 from mdm_prime.data import arrays
 from mdm_prime.data.image_sources import Batches, image_source
 from mdm_prime.errors import UserError
-from mdm_prime.sections import ImagesData
+from mdm_prime.experiment.sections import ImagesData
 
 ARRAYS = ("train.npy", "train_labels.npy", "validation.npy", "validation_labels.npy")  # in the order they are hashed
 

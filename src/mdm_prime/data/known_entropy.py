@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mdm_prime import files
 from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
-from mdm_prime.sections import KnownEntropyData
+from mdm_prime.experiment.sections import KnownEntropyData
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm_prime.errors import UserError
-from mdm_prime.sections import PhotosData
+from mdm_prime.experiment.sections import PhotosData
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -17,7 +17,7 @@ from mdm_prime.data import arrays
 from mdm_prime.data.documents import Corpus, corpus
 from mdm_prime.data.tokenizer import encode_documents, given_tokenizer, separator_id, train_tokenizer
 from mdm_prime.errors import UserError
-from mdm_prime.sections import TextData
+from mdm_prime.experiment.sections import TextData
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

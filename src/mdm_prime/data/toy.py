@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
-from mdm_prime.sections import ToyData
+from mdm_prime.experiment.sections import ToyData
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")  # of scikit-learn
 

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from mdm_prime import config
-from mdm_prime.config import Config
 from mdm_prime.doctor import probe
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import config
+from mdm_prime.experiment.config import Config
 
 State = Literal["ok", "warning", "failure"]
 

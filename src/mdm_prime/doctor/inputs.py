@@ -9,12 +9,12 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mdm_prime import layout
-from mdm_prime.config import Config
 from mdm_prime.doctor.finding import Finding, Scene
 from mdm_prime.doctor.waiting import within
 from mdm_prime.errors import UserError
-from mdm_prime.sections import HubImagesData, ImageBatchesData, PhotosData, TextData
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.sections import HubImagesData, ImageBatchesData, PhotosData, TextData
 
 HUB = "https://huggingface.co"
 PATIENCE = 3.0  # seconds

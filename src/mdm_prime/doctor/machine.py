@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from mdm_prime import layout
-from mdm_prime.config import Config
 from mdm_prime.doctor.finding import Finding, Scene
 from mdm_prime.doctor.inputs import NOT_CHECKED, hub_sources
-from mdm_prime.sections import ImageBatchesData, KnownEntropyData, PhotosData, TextData, ToyData
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.sections import ImageBatchesData, KnownEntropyData, PhotosData, TextData, ToyData
 
 FLOAT = 4  # bytes
 STATE = 4  # numbers kept for each parameter while training: weight, average, two moments of AdamW

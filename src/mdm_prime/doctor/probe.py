@@ -54,7 +54,7 @@ def answer(params: Path) -> dict[str, Any]:
 def _parameters(params: Path) -> dict[str, int]:
     import torch
 
-    from mdm_prime import config
+    from mdm_prime.experiment import config
     from mdm_prime.stages.place import network_of
 
     loaded = config.load(params)

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mdm_prime import layout
 from mdm_prime.doctor.finding import Finding, Scene
+from mdm_prime.experiment import layout
 
 NOTES = Path(".snakemake")
 TEMPORARY = r"\..+-[a-z0-9_]{8}(\.\w+)*"  # as files.replacing names them

@@ -6,8 +6,8 @@ import math
 
 from torch import Tensor
 
-from mdm_prime.sampling import ancestral_steps, sample_uniforms
-from mdm_prime.schedules import Schedule
+from mdm_prime.core.schedules import Schedule
+from mdm_prime.samplers.exact import ancestral_steps, sample_uniforms
 
 
 def idle_steps(steps: Tensor, num_steps: int) -> Tensor:

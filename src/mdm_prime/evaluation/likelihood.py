@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mdm_prime.masking import mask_exactly
-from mdm_prime.objectives import Denoiser, autoregressive_loss, sequence_losses
-from mdm_prime.schedules import Schedule
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.core.masking import mask_exactly
+from mdm_prime.core.objectives import Denoiser, autoregressive_loss, sequence_losses
+from mdm_prime.core.schedules import Schedule
+from mdm_prime.core.subtokens import Subtokenizer
 
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 
@@ -54,11 +54,11 @@ def masked_likelihood(
     masked; its integral diverges at k = 0, a term that no k >= 1 has and that the bound never has.
 
     Args:
-        denoiser: see mdm_prime.objectives.
+        denoiser: see mdm_prime.core.objectives.
         tokens: (N, L), held-out sequences; gone through in a random order, again and again.
         subtokenizer: the map between tokens and sub-tokens.
         schedule: gives the time that belongs to a share of masked sub-tokens.
-        carry_over: see mdm_prime.objectives.token_log_probs.
+        carry_over: see mdm_prime.core.objectives.token_log_probs.
         num_samples: draws of (sequence, subset).
         batch_size: draws in one pass.
         seed: of numpy's and torch's generators.

@@ -12,9 +12,9 @@ from torch import nn
 
 from mdm_prime import files
 from mdm_prime.errors import UserError
-from mdm_prime.models.build import build
-from mdm_prime.sections import Network
-from mdm_prime.sections.base import Section
+from mdm_prime.experiment.sections import Network
+from mdm_prime.experiment.sections.base import Section
+from mdm_prime.networks.build import build
 from mdm_prime.training import checkpoint
 
 DESCRIPTION, WEIGHTS = "official.json", "weights.safetensors"

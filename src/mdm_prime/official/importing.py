@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mdm_prime import files
+from mdm_prime.core.subtokens import smallest_base
 from mdm_prime.errors import UserError
 from mdm_prime.official import image, names, text
 from mdm_prime.official.archive import Archive, opened
@@ -21,7 +22,6 @@ from mdm_prime.official.contents import Contents, FormatError
 from mdm_prime.official.imported import DESCRIPTION, WEIGHTS, Imported, network_of
 from mdm_prime.official.pickled import TensorHandle
 from mdm_prime.official.source import SCHEME, locate
-from mdm_prime.subtokens import smallest_base
 from mdm_prime.training import checkpoint
 
 Format = Literal["official-text", "official-image"]

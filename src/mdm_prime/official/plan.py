@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mdm_prime.experiment.sections.official import OfficialImageCheckpoint, OfficialImages, OfficialText, address_of
 from mdm_prime.official.source import SCHEME, parts
-from mdm_prime.sections.official import OfficialImageCheckpoint, OfficialImages, OfficialText, address_of
 
 BYTES = 4  # of a weight in float32
 TIMEOUT = 10.0  # seconds to wait for the hub

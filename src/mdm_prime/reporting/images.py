@@ -12,12 +12,12 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm_prime import layout
-from mdm_prime.config import Config
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.tasks import PIXEL_CHANNELS, SUPER_TOKENS, Run
 from mdm_prime.files import read_json
 from mdm_prime.reporting.records import Row, pick
-from mdm_prime.tasks import PIXEL_CHANNELS, SUPER_TOKENS, Run
 
 MODELS = ("MDM", "MDM-Mixture", "MDM-Prime")
 INDEPENDENT = "independent pixels"  # a baseline, in the column of models; the other one is real images

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
 from mdm_prime.files import read_json
 from mdm_prime.reporting.records import pick
 

@@ -9,8 +9,8 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from mdm_prime import layout
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import layout
 
 Row = dict[str, Any]  # column -> int, float, str, or None for an empty cell
 

@@ -7,8 +7,8 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from mdm_prime import layout
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import layout
 from mdm_prime.files import read_json
 from mdm_prime.reporting.records import Row, number, read_csv
 

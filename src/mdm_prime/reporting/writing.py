@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from mdm_prime import layout
+from mdm_prime.experiment import layout
 from mdm_prime.files import write_json, write_text
 from mdm_prime.reporting.tables.table import Column, Table
 

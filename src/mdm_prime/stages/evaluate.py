@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-from mdm_prime import files, layout, tracking
+from mdm_prime import files, tracking
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.sections import ImageData
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
-from mdm_prime.sections import ImageData
 from mdm_prime.stages.place import Place, describe, mathematics, tags, tokens_of, trained_network
-from mdm_prime.tasks import Run
 
 
 def evaluate(place: Place, name: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mdm_prime import files, layout, tracking
+from mdm_prime import files, tracking
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation.fidelity import (
     ClassifierFeatures,
@@ -27,11 +27,12 @@ from mdm_prime.evaluation.fidelity import (
 )
 from mdm_prime.evaluation.independent_pixels import independent_pixels
 from mdm_prime.evaluation.nearest import memorised, nearest_distances
-from mdm_prime.models.classifier import ImageClassifier
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.sections import ImageData
+from mdm_prime.experiment.tasks import ImageTask
+from mdm_prime.networks.classifier import ImageClassifier
 from mdm_prime.progress import progress
-from mdm_prime.sections import ImageData
 from mdm_prime.stages.place import Place
-from mdm_prime.tasks import ImageTask
 from mdm_prime.training import checkpoint
 from mdm_prime.training.classifier import accuracy, train_classifier
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mdm_prime.data.super_tokens import from_super_tokens
-from mdm_prime.objectives import consistent
+from mdm_prime.core.objectives import consistent
+from mdm_prime.core.super_tokens import from_super_tokens
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.official.imported import Imported
 from mdm_prime.stages.place import image_data, mathematics
-from mdm_prime.tasks import Run
 
 
 def pixels(run: Run | Imported, x: Tensor) -> Tensor:

@@ -10,21 +10,22 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mdm_prime import files, layout, tracking
-from mdm_prime.config import Official
+from mdm_prime import files, tracking
 from mdm_prime.data.tokenizer import load_tokenizer, separator_id
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Official
+from mdm_prime.experiment.sections import ImageData
+from mdm_prime.experiment.sections.official import OfficialCheckpoint, OfficialImageCheckpoint, address_of
+from mdm_prime.experiment.tasks import SUPER_TOKEN_VALUES
 from mdm_prime.official import imported as imported_folder
 from mdm_prime.official.contents import FormatError
 from mdm_prime.official.imported import Imported
 from mdm_prime.official.importing import import_checkpoint
 from mdm_prime.progress import progress
-from mdm_prime.sections import ImageData
-from mdm_prime.sections.official import OfficialCheckpoint, OfficialImageCheckpoint, address_of
 from mdm_prime.stages import gpus
 from mdm_prime.stages.place import Place, mathematics, tokens_of
-from mdm_prime.tasks import SUPER_TOKEN_VALUES
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mdm_prime import files, layout, tracking
+from mdm_prime import files, tracking
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation.fidelity import distance_name, features_name
+from mdm_prime.experiment import layout
 from mdm_prime.progress import progress
 from mdm_prime.stages.features import load_extractor, scoring
 from mdm_prime.stages.image_views import pixels

@@ -12,17 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mdm_prime import files, layout, schedules
-from mdm_prime.config import Config
+from mdm_prime import files
+from mdm_prime.core import schedules
+from mdm_prime.core.schedules import Schedule
+from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.core.super_tokens import to_super_tokens
 from mdm_prime.data import arrays
-from mdm_prime.data.super_tokens import to_super_tokens
 from mdm_prime.errors import UserError
-from mdm_prime.models.build import build
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.sections import ImageData, UNetNetwork
+from mdm_prime.experiment.tasks import SUPER_TOKENS, Run
+from mdm_prime.networks.build import build
 from mdm_prime.official.imported import Imported
-from mdm_prime.schedules import Schedule
-from mdm_prime.sections import ImageData, UNetNetwork
-from mdm_prime.subtokens import Subtokenizer
-from mdm_prime.tasks import SUPER_TOKENS, Run
 from mdm_prime.training import checkpoint
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from mdm_prime import data, files, layout, schedules, tracking
+from mdm_prime import data, files, tracking
+from mdm_prime.core import schedules
 from mdm_prime.data import known_entropy
 from mdm_prime.evaluation import idle_steps, oracle
+from mdm_prime.experiment import layout
 from mdm_prime.stages.place import Place
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm_prime import files, layout, tracking
+from mdm_prime import files, tracking
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation.fidelity import distance_name, features_name
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
 from mdm_prime.stages.features import load_extractor, scoring
 from mdm_prime.stages.place import Place, tags
-from mdm_prime.tasks import Run
 
 HEAD = (  # what is copied from samples.json
     "seed",

@@ -9,14 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdm_prime import files, layout, sampling, tracking
+from mdm_prime import files, tracking
+from mdm_prime.core.objectives import Denoiser
 from mdm_prime.data.tokenizer import decode, encode, load_tokenizer
 from mdm_prime.errors import UserError
-from mdm_prime.objectives import Denoiser
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.sections import Sampling
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
-from mdm_prime.sections import Sampling
+from mdm_prime.samplers import exact as sampling
 from mdm_prime.stages.place import Place, mathematics, tags, trained_network
-from mdm_prime.tasks import Run
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

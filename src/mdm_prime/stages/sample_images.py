@@ -10,11 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdm_prime import euler, files, layout, sampling, tracking
-from mdm_prime.objectives import Denoiser
+from mdm_prime import files, tracking
+from mdm_prime.core.objectives import Denoiser
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.sections import ImageSampler
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.official.imported import Imported
 from mdm_prime.progress import progress
-from mdm_prime.sections import ImageSampler
+from mdm_prime.samplers import euler
+from mdm_prime.samplers import exact as sampling
 from mdm_prime.stages.image_views import partial_view, pixels
 from mdm_prime.stages.place import (
     Place,
@@ -26,7 +30,6 @@ from mdm_prime.stages.place import (
     trained_network,
 )
 from mdm_prime.stages.sample import summary
-from mdm_prime.tasks import Run
 
 Record = Callable[[float, Tensor], None]
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mdm_prime import files, layout, tracking
+from mdm_prime import files, tracking
+from mdm_prime.core.super_tokens import to_super_tokens
 from mdm_prime.data.augmentation import augment
-from mdm_prime.data.super_tokens import to_super_tokens
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.sections import ImageData
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
-from mdm_prime.sections import ImageData
 from mdm_prime.stages.place import Place, describe, identity, loss_name, mathematics, network_of, tags
-from mdm_prime.tasks import Run
 from mdm_prime.training import checkpoint, loop, losses
 
 

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mdm_prime.core.masking import stratified_times
 from mdm_prime.errors import UserError
-from mdm_prime.masking import stratified_times
-from mdm_prime.sections import Training
+from mdm_prime.experiment.sections import Training
 from mdm_prime.training import checkpoint, ema
 from mdm_prime.training.losses import Loss
 

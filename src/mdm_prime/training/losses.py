@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mdm_prime.masking import mask_independently
-from mdm_prime.objectives import Denoiser, autoregressive_loss, sequence_losses
-from mdm_prime.schedules import Schedule
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.core.masking import mask_independently
+from mdm_prime.core.objectives import Denoiser, autoregressive_loss, sequence_losses
+from mdm_prime.core.schedules import Schedule
+from mdm_prime.core.subtokens import Subtokenizer
 
 Loss = Callable[[Denoiser, Tensor, Tensor, torch.Generator], Tensor]
 

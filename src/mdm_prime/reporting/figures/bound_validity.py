@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mdm_prime.config import Config
+from mdm_prime.experiment.config import Config
 from mdm_prime.reporting.figures.drawing import BLACK, BLUE, PAGE, PUBLISHED_LOSS, VALID_BOUND, VERMILLION, integer_axis
 from mdm_prime.reporting.records import Row, number, read_table
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mdm_prime.config import Config
+from mdm_prime.experiment.config import Config
 from mdm_prime.reporting.figures.drawing import BLACK, COLUMN, GRAY, PAGE, VERMILLION, empty, integer_axis, look_of
 from mdm_prime.reporting.occupancy import EVENT_PROCESS, TRAINED_SAMPLER, expected_idle_steps
 from mdm_prime.reporting.records import Row, number, read_table

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.reporting.figures.images import Block, Picture, colours, page, tinted
 from mdm_prime.reporting.images import display_name, load_arrays, names_of, subtokens
-from mdm_prime.tasks import Run
 
 IMAGES = 4
 

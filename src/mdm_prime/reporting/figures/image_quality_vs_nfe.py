@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mdm_prime.config import Config
+from mdm_prime.experiment.config import Config
 from mdm_prime.reporting.figures.drawing import BLACK
 from mdm_prime.reporting.figures.image_panels import Entry, by_sampler, panels, spread_of
 from mdm_prime.reporting.figures.images import look_of_model

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
 from mdm_prime.reporting.figures.images import Block, Picture, colours, page
 from mdm_prime.reporting.images import display_name, load_array, names_of, order, samplers
 

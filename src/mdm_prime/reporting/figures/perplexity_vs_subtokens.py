@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mdm_prime.config import Config
+from mdm_prime.experiment.config import Config
 from mdm_prime.reporting import published
 from mdm_prime.reporting.figures.drawing import (
     BLACK,

@@ -11,12 +11,12 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.files import read_json
 from mdm_prime.reporting.figures.drawing import GRAY, PAGE
 from mdm_prime.reporting.records import pick
-from mdm_prime.tasks import Run
 
 SAMPLES = 2  # of each model
 LINES = 4  # of each sample

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.reporting.figures.drawing import PAGE
 from mdm_prime.reporting.histograms import TV_BINS, Histogram, coarsen, histogram, total_variation
-from mdm_prime.tasks import Run
 
 SHOWN_BINS = 64  # a side: fine enough to see the picture, coarse enough that 10^5 samples fill it
 COLUMNS = 5

@@ -13,14 +13,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.files import read_json
 from mdm_prime.reporting.figures.drawing import BLACK, GRAY, OBJECTIVES, PAGE
 from mdm_prime.reporting.figures.images import look_of_model
 from mdm_prime.reporting.images import names_of, order
 from mdm_prime.reporting.records import Row, read_csv
-from mdm_prime.tasks import Run
 
 TITLES = {"known_entropy": "Markov source", "text": "Text", "toy": "2-D toy"}
 ARM: dict[str, Any] = {"color": GRAY, "linestyle": "-", "linewidth": 2.2}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from mdm_prime import layout
+from mdm_prime.experiment import layout
 
 CLAIMS, BOUND, TEXT, IMAGES, TOY, IDLE, RUN = (  # Snakemake sorts categories by name
     "1 Claims",

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mdm_prime import layout
-from mdm_prime.config import Config
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
 from mdm_prime.files import replacing, write_text
 from mdm_prime.reporting.report import about, catalogue, pages
 

@@ -7,8 +7,8 @@ import html
 import re
 from pathlib import Path
 
-from mdm_prime import layout
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import layout
 
 TEMPLATE = """<!DOCTYPE html>
 <html lang="en">

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mdm_prime.config import Config, Official
+from mdm_prime.experiment.config import Config, Official
 from mdm_prime.reporting import writing
 from mdm_prime.reporting.tables import (
     bound_validity,

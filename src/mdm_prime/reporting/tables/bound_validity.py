@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from mdm_prime import layout
-from mdm_prime.config import Config
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
 from mdm_prime.files import read_json
 from mdm_prime.reporting.below_entropy import ROUNDING, STDERRS, is_below
 from mdm_prime.reporting.loading import likelihoods, meta, over_seeds, yes_no

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
 from mdm_prime.reporting.claims import evaluate
 from mdm_prime.reporting.claims.claim import NOT_TESTABLE, REFUTED, REPRODUCED, WITHDRAWN
 from mdm_prime.reporting.records import read_table

@@ -6,8 +6,8 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
 from mdm_prime.files import read_json
 from mdm_prime.reporting import published
 from mdm_prime.reporting.occupancy import EVENT_PROCESS, TRAINED_SAMPLER, expected_idle_steps, idle_steps_std

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.files import read_json
 from mdm_prime.reporting.images import MODEL_KEYS, names, order
 from mdm_prime.reporting.loading import LIKELIHOOD_KEYS, meta, over_seeds
 from mdm_prime.reporting.records import Row, pick
 from mdm_prime.reporting.tables.table import Column, Table, below, frame_of
-from mdm_prime.tasks import Run
 
 COLUMNS = (
     Column("dataset", "images that were trained and evaluated on", heading="Images"),

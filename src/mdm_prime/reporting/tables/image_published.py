@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import fmean
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
 from mdm_prime.reporting import published
 from mdm_prime.reporting.images import ours_for
 from mdm_prime.reporting.records import Row, number, read_table

@@ -6,8 +6,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
 from mdm_prime.reporting.images import METRICS, baselines, names, order, qualities
 from mdm_prime.reporting.loading import meta
 from mdm_prime.reporting.records import Row

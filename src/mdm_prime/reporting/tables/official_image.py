@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import log
 from pathlib import Path
 
-from mdm_prime import layout
-from mdm_prime.config import Official
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Official
 from mdm_prime.files import read_json
 from mdm_prime.reporting import published
 from mdm_prime.reporting.images import FID, model_name, same_setting, subtokens

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import exp
 from pathlib import Path
 
-from mdm_prime import layout
-from mdm_prime.config import Official
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Official
 from mdm_prime.reporting import published
 from mdm_prime.reporting.loading import meta, yes_no
 from mdm_prime.reporting.records import Row, number

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
 from mdm_prime.reporting import published
 from mdm_prime.reporting.loading import likelihoods, meta, over_seeds, yes_no
 from mdm_prime.reporting.records import number

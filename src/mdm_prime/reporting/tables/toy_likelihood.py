@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mdm_prime import layout
-from mdm_prime.config import Config
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
 from mdm_prime.files import read_json
 from mdm_prime.reporting.histograms import TV_BINS, coarsen, histogram, total_variation, total_variation_floor
 from mdm_prime.reporting.loading import likelihoods, meta, over_seeds, yes_no

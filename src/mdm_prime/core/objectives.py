@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.core.subtokens import Subtokenizer
 
 
 class Denoiser(Protocol):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from mdm_prime.sections.base import Fraction, Section, Seed
+from mdm_prime.experiment.sections.base import Fraction, Section, Seed
 
 
 class KnownEntropyData(Section):

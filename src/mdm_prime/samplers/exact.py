@@ -15,9 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mdm_prime.objectives import Denoiser, consistent, shifted
-from mdm_prime.schedules import Schedule
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.core.objectives import Denoiser, consistent, shifted
+from mdm_prime.core.schedules import Schedule
+from mdm_prime.core.subtokens import Subtokenizer
 
 Record = Callable[[float, Tensor], None]  # is given t and the sub-tokens (B, L, ell) at that time, to be copied if kept
 
@@ -142,7 +142,7 @@ def run_events(
     """The one sampling loop. Event e of all sequences that have one is a single batch.
 
     Args:
-        denoiser: see mdm_prime.objectives.
+        denoiser: see mdm_prime.core.objectives.
         y: (B, L, ell) sub-tokens; masks, and what is given where events.number is -1.
         events: from ancestral_events or first_hitting_events.
         draws: (B, L, ell) float64 uniform numbers for the categorical draws.

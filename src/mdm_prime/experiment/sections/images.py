@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from mdm_prime.sections.base import SampleCount, SampleSeed, Section, Seed
-from mdm_prime.sections.models import Variant
+from mdm_prime.experiment.sections.base import SampleCount, SampleSeed, Section, Seed
+from mdm_prime.experiment.sections.models import Variant
 
 
 class Curve(Section):

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from mdm_prime.sections.base import Name, SampleCount, SampleSeed, Section
-from mdm_prime.sections.data import ImagesData, TextData
-from mdm_prime.sections.images import Classifier, Fidelity, ImageSamplers
-from mdm_prime.sections.models import Evaluation
+from mdm_prime.experiment.sections.base import Name, SampleCount, SampleSeed, Section
+from mdm_prime.experiment.sections.data import ImagesData, TextData
+from mdm_prime.experiment.sections.images import Classifier, Fidelity, ImageSamplers
+from mdm_prime.experiment.sections.models import Evaluation
 
 FRAME = 2  # separators around a framed sequence
 

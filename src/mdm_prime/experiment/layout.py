@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdm_prime.config import Config, Official
-from mdm_prime.tasks import Run
+from mdm_prime.experiment.config import Config, Official
+from mdm_prime.experiment.tasks import Run
 
 TABLES = (
     "bound_validity",

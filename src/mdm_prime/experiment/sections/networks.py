@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from mdm_prime.sections.base import Section
+from mdm_prime.experiment.sections.base import Section
 
 
 class DiTNetwork(Section):

@@ -11,8 +11,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mdm_prime import cli_official, config, engines, layout
+from mdm_prime import engines
+from mdm_prime.cli import official as cli_official
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import config, layout
 
 if TYPE_CHECKING:
     from mdm_prime.stages.place import Place

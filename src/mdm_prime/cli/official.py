@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mdm_prime import config, layout
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import config, layout
 
 if TYPE_CHECKING:
     from mdm_prime.stages.official import OfficialPlace

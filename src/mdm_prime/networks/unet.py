@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mdm_prime.models.layers import SubtokenEmbedding
+from mdm_prime.networks.layers import SubtokenEmbedding
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from mdm_prime.sections.base import Counts, Fraction, Name, Names, SampleCount, SampleSeed, Section, Seed, Seeds
-from mdm_prime.sections.data import (
+from mdm_prime.experiment.sections.base import (
+    Counts,
+    Fraction,
+    Name,
+    Names,
+    SampleCount,
+    SampleSeed,
+    Section,
+    Seed,
+    Seeds,
+)
+from mdm_prime.experiment.sections.data import (
     Data,
     DigitsData,
     HubImagesData,
@@ -16,7 +26,7 @@ from mdm_prime.sections.data import (
     TextData,
     ToyData,
 )
-from mdm_prime.sections.images import (
+from mdm_prime.experiment.sections.images import (
     Classifier,
     Curve,
     Fidelity,
@@ -25,8 +35,8 @@ from mdm_prime.sections.images import (
     ImageSampling,
     ImageVariant,
 )
-from mdm_prime.sections.models import Compute, Evaluation, IdleSteps, Oracle, Sampling, Training, Variant
-from mdm_prime.sections.networks import DiTNetwork, MLPNetwork, Network, UNetNetwork
+from mdm_prime.experiment.sections.models import Compute, Evaluation, IdleSteps, Oracle, Sampling, Training, Variant
+from mdm_prime.experiment.sections.networks import DiTNetwork, MLPNetwork, Network, UNetNetwork
 
 __all__ = [
     "Classifier",

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from mdm_prime.errors import UserError
-from mdm_prime.sections import (
+from mdm_prime.experiment.sections import (
     Compute,
     IdleSteps,
     ImageVariant,
@@ -27,8 +27,13 @@ from mdm_prime.sections import (
     Oracle,
     Section,
 )
-from mdm_prime.sections.official import OfficialCheckpoint, OfficialImageCheckpoint, OfficialImages, OfficialText
-from mdm_prime.tasks import ImageTask, Run, Task
+from mdm_prime.experiment.sections.official import (
+    OfficialCheckpoint,
+    OfficialImageCheckpoint,
+    OfficialImages,
+    OfficialText,
+)
+from mdm_prime.experiment.tasks import ImageTask, Run, Task
 
 TOKEN_TASKS = ("known_entropy", "text", "toy")
 NOT_A_TASK = (*TOKEN_TASKS, "log")  # what else lies in results/SCALE/

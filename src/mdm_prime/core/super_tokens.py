@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.core.subtokens import Subtokenizer
 
 _PIXEL_VALUES = 256**3
 _CHANNELS = Subtokenizer(_PIXEL_VALUES, num_subtokens=3)  # base 256: R, G, B

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from mdm_prime.sections.base import Counts, Fraction, SampleCount, SampleSeed, Section, Seed
+from mdm_prime.experiment.sections.base import Counts, Fraction, SampleCount, SampleSeed, Section, Seed
 
 
 class Training(Section):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mdm_prime.sections import (
+from mdm_prime.experiment.sections import (
     Classifier,
     Data,
     Evaluation,

@@ -6,10 +6,10 @@ import math
 
 from torch import nn
 
-from mdm_prime.models.dit import DiT
-from mdm_prime.models.mlp import MLP
-from mdm_prime.models.unet import UNet
-from mdm_prime.sections import DiTNetwork, Network, UNetNetwork
+from mdm_prime.experiment.sections import DiTNetwork, Network, UNetNetwork
+from mdm_prime.networks.dit import DiT
+from mdm_prime.networks.mlp import MLP
+from mdm_prime.networks.unet import UNet
 
 
 def build(

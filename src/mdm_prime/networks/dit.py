@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mdm_prime.models.layers import ScaleNorm, SubtokenEmbedding, TimeEmbedding, rotary_angles, rotate
+from mdm_prime.networks.layers import ScaleNorm, SubtokenEmbedding, TimeEmbedding, rotary_angles, rotate
 
 
 class Block(nn.Module):

@@ -27,11 +27,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mdm_prime.core.objectives import Denoiser, consistent, grid_sizes
+from mdm_prime.core.schedules import Schedule
+from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.errors import UserError
-from mdm_prime.objectives import Denoiser, consistent, grid_sizes
-from mdm_prime.sampling import Record, Samples, completable, draw_tokens, sample_seeds, smallest_completion
-from mdm_prime.schedules import Schedule
-from mdm_prime.subtokens import Subtokenizer
+from mdm_prime.samplers.exact import Record, Samples, completable, draw_tokens, sample_seeds, smallest_completion
 
 Draws = Literal["joint", "marginals"]
 LOGITS_AT_ONCE = 2**24  # that tokens are drawn from, in float64: bounds the memory, changes no value
@@ -137,7 +137,7 @@ def euler_sample(
     """Samples (B, L) from y in T steps; each counts as T network evaluations, though idle rows are left out of some.
 
     Args:
-        denoiser: see mdm_prime.objectives.
+        denoiser: see mdm_prime.core.objectives.
         y: (B, L, ell) int64 sub-tokens to start from: masks, and what is given.
         fixed: (B, L, ell) bool, the sub-tokens that never change.
         seed: 0..255, of all samples.

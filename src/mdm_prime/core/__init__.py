@@ -1,0 +1,1 @@
+"""The mathematics: sub-tokens, schedules, masking, objectives. Needs torch and nothing else."""
