@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mdm_prime import hints
 from mdm_prime.errors import UserError
 
 
@@ -44,7 +45,12 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Writes indented JSON with keys in the order given; NaN and infinity are refused with ValueError."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_text(path, as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """What `write_json` writes."""
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
 def read_json(path: str | Path) -> Any:
@@ -53,7 +59,7 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be read ({error.strerror}); make it with: snakemake --cores all {path}"
+            f"{path}: cannot be read ({error.strerror}); make it with: {hints.target(path)}"
         ) from None
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); delete it and run the pipeline again") from None

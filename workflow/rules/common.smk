@@ -1,85 +1,75 @@
-# Parameters, paths and the pipeline's own MLflow run. Validated before anything runs.
-import functools
-import operator
+# Parameters, what is out of date, and the pipeline's own MLflow run. Validated before anything runs.
+import atexit
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-from mdm_prime.experiment import config as params, layout
+# The environment's own commands, also where it is not activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
 from mdm_prime import engines
+from mdm_prime.engines import agreement, project, snakemake
+from mdm_prime.engines.settings import settings
+from mdm_prime.engines.stages import stages
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import config as params, layout
 
 RESULTS = "results"
-PARAMS = f"params/{config['scale']}.yaml" if "scale" in config else params.default_params()
 try:
-    P = params.load_any(PARAMS)
+    PARAMS = params.params_file(params.scale_name(config.get("scale")))
+    P = params.load(PARAMS)
 except UserError as error:
     sys.stderr.write(f"mdm-prime: {error}\n")
     sys.exit(2)
 ROOT = layout.scale_root(RESULTS, P.scale)
-CLI = f"mdm-prime --params {PARAMS}"
+CLI = f"mdm-prime --params {shlex.quote(str(PARAMS))}"
+STAGES = stages(P)
+SETTINGS = settings(P, STAGES)
 
 # One GPU job at a time, unless --resources gpu=N says that a scheduler hands out N; none is held on a CPU.
 GPU = 0 if P.compute.device == "cpu" or not shutil.which("nvidia-smi") else 1
 workflow.global_resources.setdefault("gpu", 1)
 
-
-def sources(*patterns):
-    """The modules whose change must run a stage again: shell commands do not follow imports."""
-    folder = layout.Path(params.__file__).parents[1]
-    return sorted(os.path.relpath(path) for pattern in patterns for path in folder.glob(pattern))
-
-
-MATHEMATICS = ["core/*.py", "networks/*.py"]
-VALUES = params.read(layout.Path(PARAMS))
-
-
-def values(*keys):
-    """What a rule depends on of the params file: values by dotted key, the keys of the stage in dvc.yaml."""
-    return {key: functools.reduce(operator.getitem, key.split("."), VALUES) for key in keys}
-
-
-def of_task(task, *keys):
-    """The values at keys of a task's section."""
-    return values(*(f"{params.section_of(task)}.{key}" for key in keys))
-
-
-def joined(inputs):
-    """Which runs a rule with these inputs joins: models and seeds of their tasks."""
-    parts = [path.relative_to(ROOT).parts for path in inputs if path.is_relative_to(ROOT)]
-    tasks = {task for task, *rest in parts if len(rest) > 2}  # TASK/KIND/VARIANT/...: a file of a run
-    return {key: value for task in sorted(tasks) for key, value in of_task(task, "models", "seeds").items()}
-
-
-wildcard_constraints:
-    task="|".join(P.tasks),
-    variant="[A-Za-z0-9][A-Za-z0-9_-]*",
-    seed="[0-9]+",
-
-
-# What DVC has brought since the last run counts as made; official checkpoints are no stages of dvc.yaml.
-OFFICIAL_SCALE = params.is_official(PARAMS)
-if not OFFICIAL_SCALE:
-    engines.settle(PARAMS)
+# Records of what everything was made of decide what runs (engines/made.py). Nothing is written here.
+if workflow.is_main_process:
+    snakemake.decide(project.out_of_date(P, STAGES, SETTINGS, RESULTS))
 
 
 onstart:
+    global TURN  # held until this process ends
     try:
         TURN = engines.take(RESULTS, "snakemake")
     except UserError as error:
         sys.stderr.write(f"mdm-prime: {error}\n")
-        sys.exit(2)
-    started = subprocess.run([*CLI.split(), "pipeline", "start"], capture_output=True, text=True)
+        os._exit(2)
+    FAILURES.parent.mkdir(parents=True, exist_ok=True)
+    FAILURES.unlink(missing_ok=True)
+    started = subprocess.run([*shlex.split(CLI), "pipeline", "start"], capture_output=True, text=True)
     sys.stderr.write(started.stderr)
     os.environ["MDM_PRIME_PARENT_RUN"] = started.stdout.strip()
 
 
 onsuccess:
-    subprocess.run([*CLI.split(), "pipeline", "finished"])
+    subprocess.run([*shlex.split(CLI), "pipeline", "finished"])
     unfinished = set(workflow.dag.needrun_jobs())
-    engines.record(PARAMS, [file for job in workflow.dag.jobs if job not in unfinished for file in job.output])
+    agreement.record(str(PARAMS), [file for job in workflow.dag.jobs if job not in unfinished for file in job.output])
+    if Path(f"{ROOT}/shown").is_file():
+        say_at_the_end(project.where_it_is(P, PARAMS, Path(RESULTS)))
 
 
 onerror:
-    subprocess.run([*CLI.split(), "pipeline", "failed"])
+    subprocess.run([*shlex.split(CLI), "pipeline", "failed"])
+    if FAILURES.is_file():
+        say_at_the_end(*(f"mdm-prime: {line}" for line in FAILURES.read_text(encoding="utf-8").splitlines()))
+
+
+FAILURES = ROOT.resolve() / "log" / "failures.txt"  # the one line of each stage that failed
+os.environ["MDM_PRIME_FAILURES"] = str(FAILURES)
+
+
+def say_at_the_end(*lines):
+    """Prints lines as the last on the screen, behind what Snakemake has to say."""
+    atexit.register(lambda: sys.stderr.write("".join(f"{line}\n" for line in lines)))

@@ -3,28 +3,67 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from mdm_prime import engines
-from mdm_prime.cli import official as cli_official
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import config, layout
 
-if TYPE_CHECKING:
-    from mdm_prime.stages.place import Place
+FAILURES = "MDM_PRIME_FAILURES"  # environment variable: a file of Snakemake's, which repeats the lines in it at its end
+
+
+class StageVerb(NamedTuple):
+    """A verb that makes results: `function(place, name)` of a module of stages, `function(name, config, results)` of reporting."""
+
+    module: str
+    function: str
+    argument: str
+    example: str
+    summary: str
+
+
+TASK = ("TASK", "such as text or digits")
+RUN = ("TASK/VARIANT/seedN", "such as text/l4/seed0")
+STAGES = {
+    "data": StageVerb("stages.data", "make_data", *TASK, "make a data set: tokens, metadata"),
+    "train": StageVerb("stages.train", "train", *RUN, "train a run, or go on with an interrupted one"),
+    "import": StageVerb(
+        "stages.import_checkpoint", "import_run", *RUN, "read the checkpoint that a run has instead of training"
+    ),
+    "evaluate": StageVerb(
+        "stages.evaluate", "evaluate", *RUN, "estimate the bound and the published loss of a run on held-out data"
+    ),
+    "sample": StageVerb("stages.sample", "sample", *RUN, "draw samples from a run, counting network evaluations"),
+    "features": StageVerb(
+        "stages.features", "features", *TASK, "train what images are compared by, and score real and independent pixels"
+    ),
+    "quality": StageVerb("stages.quality", "quality", *RUN, "compare a run's images with the training images"),
+    "oracle": StageVerb("stages.oracle", "run_oracle", *TASK, "both objectives at the true posterior, by enumeration"),
+    "idle-steps": StageVerb(
+        "stages.idle_steps", "count_idle_steps", "", "", "count the steps of the sampler that change nothing (Figure 1)"
+    ),
+    "table": StageVerb(
+        "reporting.tables", "write", "TABLE", "such as claims", "write a table as csv, md, tex and json"
+    ),
+    "metrics": StageVerb(
+        "reporting.metrics", "write", "", "", "write the headline numbers of each model, for dvc metrics"
+    ),
+    "figure": StageVerb("reporting.figures", "write", "FIGURE", "such as idle_steps", "draw a figure as png and pdf"),
+}
 
 EXAMPLES = """\
 examples:
   mdm-prime data text
   mdm-prime train text/l4/seed0
   mdm-prime evaluate text/l4/seed0
-  mdm-prime --params params/smoke.yaml table claims
+  mdm-prime table claims --params params/smoke.yaml
   snakemake --cores all results/tables/       (all of it, in the right order)
 """
 
@@ -33,20 +72,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a verb; returns 0, 1 for a failed comparison, 2 for bad input, 130 or 143 for an interrupted stage."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it starts
-    options = parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words:
+        parser().print_help(sys.stderr)
+        return 2
+    options = parser().parse_args(words)
     try:
         turn = engines.take(options.results, "dvc") if "DVC_STAGE" in os.environ else nullcontext()
         with turn:
-            status: int | None = options.verb(options)
+            status = options.verb(options)
     except UserError as error:
-        print(f"mdm-prime: {error}", file=sys.stderr)
-        return 2
+        return _failed(options, str(error))
     except OSError as error:  # a full disk, a folder that cannot be written
-        print(f"mdm-prime: {error.filename or 'input/output'}: {error.strerror or error}", file=sys.stderr)
-        return 2
+        return _failed(options, f"{error.filename or 'input/output'}: {error.strerror or error}")
     except KeyboardInterrupt:
         return 130
     return status or 0
+
+
+def _failed(options: argparse.Namespace, line: str) -> int:
+    print(f"mdm-prime: {line}", file=sys.stderr)
+    if report := os.environ.get(FAILURES):  # a file of Snakemake's rules, which repeat the line at the end
+        with Path(report).open("a", encoding="utf-8") as file:
+            file.write(f"{' '.join(filter(None, [options.verb_name, getattr(options, 'name', '')]))}: {line}\n")
+    return 2
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,51 +106,44 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    default = config.default_params()
-    root.add_argument("--params", type=Path, default=Path(default), help=f"parameters of a scale (now {default})")
-    root.add_argument("--results", type=Path, default=Path("results"), help="folder of all results (now results)")
-    verbs = root.add_subparsers(title="verbs", required=True, metavar="VERB")
+    _add_places(root, config.params_file(), Path("results"))
+    places = argparse.ArgumentParser(add_help=False)  # the same behind the verb, where nothing given changes nothing
+    _add_places(places, argparse.SUPPRESS, argparse.SUPPRESS)
+    verbs = root.add_subparsers(title="verbs", required=True, metavar="VERB", dest="verb_name")
 
     def add(name: str, verb: Callable[[argparse.Namespace], int | None], summary: str) -> argparse.ArgumentParser:
-        added = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        about = summary[0].upper() + summary[1:] + "."
+        added = verbs.add_parser(name, help=summary, description=about, parents=[places])
         added.set_defaults(verb=verb)
         return added
-
-    def add_run(name: str, verb: Callable[[argparse.Namespace], int | None], summary: str) -> None:
-        add(name, verb, summary).add_argument("run", metavar="TASK/VARIANT/seedN", help="such as text/l4/seed0")
-
-    def add_task(name: str, verb: Callable[[argparse.Namespace], int | None], summary: str) -> None:
-        add(name, verb, summary).add_argument("task", metavar="TASK", help="such as text or digits")
 
     add("check-params", _check_params, "validate the parameters and list their runs")
     add("doctor", _doctor, "check this machine: what would fail, and how to mend it").add_argument(
         "--json", action="store_true", help="the rows as JSON instead of a table"
     )
-    add_task("data", _data, "make a data set: tokens, metadata")
-    add_run("train", _train, "train a run, or go on with an interrupted one")
-    add_run("evaluate", _evaluate, "estimate the bound and the published loss of a trained run")
-    add_run("sample", _sample, "draw samples from a trained run, counting network evaluations")
-    add_task("features", _features, "train what images are compared by, and score real and independent pixels")
-    add_run("quality", _quality, "compare a run's images with the training images")
-    add("oracle", _oracle, "both objectives at the true posterior, by enumeration")
-    add("idle-steps", _idle_steps, "count the steps of the sampler that change nothing (Figure 1)")
-    imported = add("import-checkpoint", _import_checkpoint, "read an official checkpoint, running nothing in it")
+    for name, stage in STAGES.items():
+        added = add(name, _stage, stage.summary)
+        if stage.argument:
+            added.add_argument("name", metavar=stage.argument, help=stage.example)
+        else:
+            added.set_defaults(name="")
+    imported = add("import-checkpoint", _import_checkpoint, "read any official checkpoint, running nothing in it")
     imported.add_argument("file", metavar="FILE", help="path, or hf://OWNER/NAME/FILE@REVISION")
     imported.add_argument("--format", choices=("official-text", "official-image"), required=True)
     imported.add_argument("--output", metavar="DIR", type=Path, required=True, help="new folder")
     imported.add_argument("--weights", choices=("ema", "raw"), default="ema", help="averaged or last (now ema)")
     imported.add_argument("--num-subtokens", type=int, help="stop unless the file has this many")
     imported.add_argument("--head-width", type=int, help="of images, whose files do not say it (now 64)")
-    summary = "evaluate official checkpoints: what it takes (--dry-run), or one stage of it"
-    cli_official.add_arguments(add("official", cli_official.run, summary))
-    add("table", _table, "write a table as csv, md and tex").add_argument("name", choices=layout.TABLES)
-    add("metrics", _metrics, "write the headline numbers of each model, for dvc metrics")
-    add("figure", _figure, "draw a figure as png and pdf").add_argument("name", choices=layout.FIGURES)
+    add("checkpoints", _checkpoints, "list the checkpoints of the params: which are here, what is to be downloaded")
+    add("show", _show, "let results/tables and results/figures show this scale, and say where everything is")
     add("report", _report, "put every table and figure into one HTML file, by Snakemake's --report")
-    compare = add("check-reference", _check_reference, "compare results/tables with the tables of a reference run")
-    compare.add_argument("--reference", type=Path, default=Path("results/reference"))
+    reference = Path("results/reference")
+    compare = add("check-reference", _check_reference, "compare a scale's tables with those of a reference run")
+    compare.add_argument("--reference", type=Path, default=reference)
     keep = add("keep-reference", _keep_reference, "keep the present tables and figures, with machine, time and commit")
-    keep.add_argument("--reference", type=Path, default=Path("results/reference"))
+    keep.add_argument("--reference", type=Path, default=reference)
+    add("settings", _settings, "write what the params say in full, with hashes of the code, for DVC")
+    add("dvc-yaml", _dvc_yaml, "write dvc.yaml for this scale")
     pipeline = add("pipeline", _pipeline, "open or close a pipeline's MLflow run (Snakemake does), or send what waits")
     pipeline.add_argument("action", choices=("start", "finished", "failed", "send"))
     pipeline.add_argument("--run-id", default=os.environ.get("MDM_PRIME_PARENT_RUN"), help="what `start` printed")
@@ -111,19 +153,34 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-def _load(options: argparse.Namespace) -> config.Config:
-    """The parameters; a stage of DVC joins the pipeline that its `dvc repro` is."""
-    from mdm_prime import tracking
+def _add_places(parser: argparse.ArgumentParser, params: object, results: object) -> None:
+    parser.add_argument(
+        "--params", type=Path, default=params, help=f"parameters of a scale (now {config.params_file()})"
+    )
+    parser.add_argument("--results", type=Path, default=results, help="folder of all results (now results)")
 
+
+# ---- stages: they make results, and leave a record of what these were made of ----------------------------------------
+
+
+def _stage(options: argparse.Namespace) -> None:
+    """Runs a stage. What it will have been made of is noted before it starts."""
+    stage = STAGES[options.verb_name]
     loaded = config.load(options.params)
-    tracking.join_pipeline(options.results, loaded.scale, loaded.model_dump(mode="json"))
-    return loaded
+    command = f"{options.verb_name} {options.name}".strip()
+    with engines.recorded(loaded, options.results, command) as outputs:
+        function = getattr(importlib.import_module(f"mdm_prime.{stage.module}"), stage.function)
+        if stage.module.startswith("reporting"):
+            function(*([options.name] if stage.argument else []), loaded, options.results)
+        else:
+            from mdm_prime.stages.place import Place
+
+            function(Place(loaded, options.results, options.params), *([options.name] if stage.argument else []))
+    if outputs and not {"DVC_STAGE", FAILURES} & os.environ.keys():  # typed by a person
+        print(f"made {outputs[0]}" + (f" and {len(outputs) - 1} more files" if outputs[1:] else ""))
 
 
-def _place(options: argparse.Namespace) -> Place:
-    from mdm_prime.stages.place import Place
-
-    return Place(_load(options), options.results)
+# ---- what makes no result of its own ----------------------------------------------------------------------------------
 
 
 def _check_params(options: argparse.Namespace) -> None:
@@ -134,69 +191,9 @@ def _check_params(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from mdm_prime import doctor
+    from mdm_prime.cli import doctor
 
     return doctor.run(options.params, options.results, as_json=options.json)
-
-
-def _data(options: argparse.Namespace) -> None:
-    from mdm_prime.stages.prepare import prepare_data
-
-    prepare_data(_place(options), options.task)
-
-
-def _train(options: argparse.Namespace) -> int | None:
-    from mdm_prime.stages.train import train
-    from mdm_prime.training.loop import TrainingInterruptedError
-
-    try:
-        train(_place(options), options.run)
-    except TrainingInterruptedError as error:
-        print(f"mdm-prime: {error}", file=sys.stderr)
-        return 143
-    return None
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from mdm_prime.stages.evaluate import evaluate
-
-    evaluate(_place(options), options.run)
-
-
-def _sample(options: argparse.Namespace) -> None:
-    place = _place(options)
-    if place.config.run(options.run).task in place.config.images:
-        from mdm_prime.stages.sample_images import sample_images
-
-        sample_images(place, options.run)
-    else:
-        from mdm_prime.stages.sample import sample
-
-        sample(place, options.run)
-
-
-def _features(options: argparse.Namespace) -> None:
-    from mdm_prime.stages.features import features
-
-    features(_place(options), options.task)
-
-
-def _quality(options: argparse.Namespace) -> None:
-    from mdm_prime.stages.quality import quality
-
-    quality(_place(options), options.run)
-
-
-def _oracle(options: argparse.Namespace) -> None:
-    from mdm_prime.stages.prepare import run_oracle
-
-    run_oracle(_place(options))
-
-
-def _idle_steps(options: argparse.Namespace) -> None:
-    from mdm_prime.stages.prepare import count_idle_steps
-
-    count_idle_steps(_place(options))
 
 
 def _import_checkpoint(options: argparse.Namespace) -> None:
@@ -213,22 +210,22 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
     print(f"{options.output}: {imported.source.weights} weights, sha256 of the file {imported.source.sha256}")
 
 
-def _table(options: argparse.Namespace) -> None:
-    from mdm_prime.reporting import tables
+def _checkpoints(options: argparse.Namespace) -> None:
+    from mdm_prime.official import plan
 
-    tables.write(options.name, _load(options), options.results)
-
-
-def _metrics(options: argparse.Namespace) -> None:
-    from mdm_prime.reporting import metrics
-
-    metrics.write(_load(options), options.results)
+    plan.show(config.load(options.params), options.results)
 
 
-def _figure(options: argparse.Namespace) -> None:
-    from mdm_prime.reporting import figures
+def _settings(options: argparse.Namespace) -> None:
+    print(engines.write_settings(config.load(options.params), options.results))
 
-    figures.write(options.name, _load(options), options.results)
+
+def _dvc_yaml(options: argparse.Namespace) -> None:
+    engines.write_dvc_yaml(options.params, options.results)
+
+
+def _show(options: argparse.Namespace) -> None:
+    print(engines.show(config.load(options.params), options.params, options.results))
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -240,25 +237,26 @@ def _report(options: argparse.Namespace) -> None:
 def _check_reference(options: argparse.Namespace) -> int:
     from mdm_prime.reporting import reference
 
-    differences = reference.compare(options.reference, options.results)
+    tables = layout.scale_root(options.results, config.load(options.params).scale) / "tables"
+    differences = reference.compare(options.reference / "tables", tables)
     for line in differences:
         print(line)
     if not differences:
-        print(f"{options.results}/tables agrees with {options.reference}/tables")
+        print(f"{tables} agrees with {options.reference}/tables")
     return 1 if differences else 0
 
 
 def _keep_reference(options: argparse.Namespace) -> None:
     from mdm_prime.stages.reference import keep_reference
 
-    keep_reference(options.results, options.reference)
+    keep_reference(config.load(options.params), options.results, options.reference)
 
 
 def _pipeline(options: argparse.Namespace) -> None:
     from mdm_prime import tracking
 
     if options.action == "start":
-        loaded = config.load_any(options.params)
+        loaded = config.load(options.params)
         resolved = loaded.model_dump(mode="json")
         print(tracking.start_pipeline(options.results, options.params, loaded.scale, resolved))
     elif options.action == "send":

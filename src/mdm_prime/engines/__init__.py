@@ -1,8 +1,6 @@
-"""Snakemake and DVC on one tree: what one of them has made, the other takes for made, and only one works at a time."""
+"""Snakemake and DVC on one tree: one table of stages, what each was made of, and whose turn it is."""
 
-from __future__ import annotations
-
-from mdm_prime.engines.agreement import record, settle
+from mdm_prime.engines.project import recorded, show, write_dvc_yaml, write_settings
 from mdm_prime.engines.turn import take
 
-__all__ = ["record", "settle", "take"]
+__all__ = ["recorded", "show", "take", "write_dvc_yaml", "write_settings"]

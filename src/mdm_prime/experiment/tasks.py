@@ -1,44 +1,66 @@
-"""Tasks, a data set each with the models on it, and runs, one trained network each: what config.py makes of a file."""
+"""Tasks, a data set each with the models on it, and runs, one network each: what config.py makes of a params file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, model_validator
 
-from mdm_prime.experiment.sections import (
-    Classifier,
-    Data,
-    Evaluation,
-    Fidelity,
-    ImageSampler,
-    ImageSamplers,
-    ImageSampling,
-    ImagesData,
-    ImageVariant,
-    KnownEntropyData,
-    Name,
-    Names,
-    Network,
-    Sampling,
-    Section,
-    Seeds,
-    TextData,
-    ToyData,
-    Training,
-    Variant,
-)
+from mdm_prime.core.bases import smallest_base
+from mdm_prime.experiment import found
+from mdm_prime.experiment.sections.base import Name, Names, Section, Seeds
+from mdm_prime.experiment.sections.data import Data, DataSection
+from mdm_prime.experiment.sections.image_data import ImageDataSection
+from mdm_prime.experiment.sections.images import Classifier, Fidelity
+from mdm_prime.experiment.sections.models import OBJECTIVES, Evaluation, Oracle, Sampling, Training
+from mdm_prime.experiment.sections.networks import Network, NetworkSection
+from mdm_prime.experiment.sections.samplers import Samplers, SamplerSection
+from mdm_prime.experiment.shape import Shape
 
 PIXEL_CHANNELS, SUPER_TOKENS, SUPER_TOKEN_VALUES = 3, 2, 4096  # 256^3 = 4096^2: three channels as two tokens
+NUMBER_IN_NAME = re.compile(r"l(\d+)(?:-.*)?")  # l4, l4-bound: a variant of 4 sub-tokens a token
+
+S = TypeVar("S", bound=Section)
+
+
+class Checkpoint(Section):
+    """A network of the authors, imported instead of trained."""
+
+    format: Literal["official-text", "official-image"]
+    address: str = Field(min_length=1)  # a path, or hf://OWNER/NAME/FILE@REVISION
+    weights: Literal["ema", "raw"] = "ema"
+    head_width: PositiveInt | None = None  # of images, whose files do not say it; null: that of the released code
+
+
+class Variant(Section):
+    """One model of a task; `training` and `network` override single values of the task's."""
+
+    model: Literal["masked", "autoregressive"] = "masked"
+    num_subtokens: PositiveInt | None = None  # null: the number in the name, such as l4 or l4-bound; without one 1
+    carry_over: bool = True
+    super_tokens: bool = False  # an RGB pixel as two base-4096 tokens: 2/3 of a sub-token per channel
+    training: dict[str, Any] = Field(default_factory=dict)
+    network: dict[str, Any] = Field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
+    samplers: Samplers | None = None  # null: the task's
+
+    @model_validator(mode="after")
+    def _possible(self) -> Variant:
+        if self.model == "autoregressive" and self.num_subtokens not in (None, 1):
+            raise ValueError(f"num_subtokens: is {self.num_subtokens}; should be 1 for an autoregressive model")
+        for key in ("training", "network"):
+            if self.checkpoint and getattr(self, key):
+                raise ValueError(f"{key}: is not for a checkpoint, which is not trained here")
+        return self
 
 
 class Run(Section):
-    """Everything that one trained network depends on; `name` is TASK/VARIANT/seedN."""
+    """Everything that one network depends on; `name` is TASK/VARIANT/seedN."""
 
     task: str
     variant: str
@@ -46,14 +68,19 @@ class Run(Section):
     model: Literal["masked", "autoregressive"]
     num_subtokens: int
     carry_over: bool
-    super_tokens: bool = False
-    data: Data
-    network: Network
+    super_tokens: bool
+    data: SerializeAsAny[DataSection]
+    network: SerializeAsAny[NetworkSection]  # of a checkpoint: the task's, which its file replaces
     training: Training
+    checkpoint: Checkpoint | None
 
     @property
     def name(self) -> str:
         return f"{self.task}/{self.variant}/seed{self.seed}"
+
+    @property
+    def on_images(self) -> bool:
+        return isinstance(self.data, ImageDataSection)
 
     @property
     def vocab_size(self) -> int:
@@ -66,126 +93,163 @@ class Run(Section):
         return self.data.length * SUPER_TOKENS // PIXEL_CHANNELS if self.super_tokens else self.data.length
 
     @property
+    def channels(self) -> int:
+        """Tokens at one place of an image: its channels, or super-tokens; 1 for other data."""
+        if self.super_tokens:
+            return SUPER_TOKENS
+        return self.data.channels if isinstance(self.data, ImageDataSection) else 1
+
+    @property
+    def shape(self) -> Shape:
+        """What a network of this run reads and predicts."""
+        return Shape(
+            base=smallest_base(self.vocab_size, self.num_subtokens),
+            num_subtokens=self.num_subtokens,
+            vocab_size=self.vocab_size,
+            length=self.length,
+            channels=self.channels,
+            causal=self.model == "autoregressive",
+        )
+
+    @property
     def digest(self) -> str:
         """Hash of the whole run, kept in its checkpoints."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-class _AnyTask(Section):
-    """What tasks on tokens and on images share."""
+class Task(Section):
+    """A data set, and the models trained, evaluated and sampled on it."""
 
+    data: Data
     network: Network
     training: Training
-    models: Names  # the variants to train, in the order of tables and figures
+    models: Names  # the variants that are made, in the order of tables and figures
     seeds: Seeds
+    variants: dict[Name, Variant] = Field(default_factory=dict)
     evaluation: Evaluation
-
-
-class Task(_AnyTask):
-    """A data set of token sequences, and the models trained, evaluated and sampled on it."""
-
-    data: Annotated[KnownEntropyData | TextData | ToyData, Field(discriminator="kind")]
-    variants: dict[Name, Variant]
     sampling: Sampling
+    samplers: Samplers
+    classifier: Classifier | None = None  # of images
+    fidelity: Fidelity | None = None  # of images
+    oracle: Oracle | None = None  # of a source of known entropy
 
     @model_validator(mode="after")
     def _possible(self) -> Task:
-        if self.network.kind != ("mlp" if self.data.kind == "toy" else "dit"):
+        for key in ("classifier", "fidelity"):
+            if (getattr(self, key) is not None) != self.on_images:
+                raise ValueError(f"{key}: {'missing; images need it' if self.on_images else 'is for images'}")
+        if self.oracle:
+            if self.data.kind != "known_entropy":
+                raise ValueError("oracle: is for data of kind known_entropy")
+            limit = (self.data.vocab_size - 1).bit_length()
+            if (most := max(self.oracle.num_subtokens)) > limit:
+                raise ValueError(f"oracle.num_subtokens: is {most}; at most {limit}, the binary digits of a token")
+        if self.fidelity and self.fidelity.inception_weights and not Path(self.fidelity.inception_weights).is_file():
+            raise ValueError(
+                f"fidelity.inception_weights: no such file: {self.fidelity.inception_weights}; "
+                "null: the task's own classifier"
+            )
+        if self.network.for_images != self.on_images:
             raise ValueError(f"network.kind: is {self.network.kind}; does not fit data.kind {self.data.kind}")
-        if self.training.objective == "cross_entropy":
-            raise ValueError("training.objective: cross_entropy is for images")
-        if not isinstance(self.data, TextData) and self.sampling.prefix:
+        if self.sampling.prefix and not self.data.has_text:
             raise ValueError("sampling.prefix: is for text only")
-        _check_names(self.models, self.variants)
+        for name in self.models:
+            if name not in self.variants and not NUMBER_IN_NAME.fullmatch(name):
+                raise ValueError(
+                    f"models: {name} is no variant; allowed: {', '.join(['l1, l2, ...', *self.variants])}; "
+                    "another name needs an entry in variants"
+                )
         for name, variant in self.variants.items():
-            _check_base(name, variant.num_subtokens, self.data.vocab_size)
-            _check_network(name, self.network, variant)
+            if NUMBER_IN_NAME.fullmatch(name) and variant.num_subtokens is not None:
+                raise ValueError(
+                    f"variants.{name}.num_subtokens: stands in the name already; leave it out or choose another name"
+                )
+        for name in self.models:  # a base may have variants that do not fit this task
+            self._check_variant(name)
         return self
+
+    def _check_variant(self, name: str) -> None:
+        variant, ell = self.variant(name), self.num_subtokens(name)
+        where = f"variants.{name}"
+        if variant.super_tokens and not (
+            isinstance(self.data, ImageDataSection) and self.data.channels == PIXEL_CHANNELS
+        ):
+            raise ValueError(f"{where}.super_tokens: needs images of {PIXEL_CHANNELS} channels")
+        if variant.checkpoint and (variant.checkpoint.format == "official-image") != self.on_images:
+            raise ValueError(f"{where}.checkpoint.format: is {variant.checkpoint.format}; does not fit the data")
+        vocab_size = SUPER_TOKEN_VALUES if variant.super_tokens else self.data.vocab_size
+        limit = (vocab_size - 1).bit_length()
+        if ell > limit:
+            raise ValueError(
+                f"{where}.num_subtokens: is {ell}; should be at most {limit}, the binary digits of vocab_size "
+                f"{vocab_size}"
+            )
+        if variant.checkpoint:
+            return
+        try:
+            run = self.run("", name, self.seeds[0])
+        except ValidationError:
+            return  # an override that is reported with its own key
+        objective = run.training.objective
+        if getattr(found.module(OBJECTIVES, objective), "FOR_IMAGES", False) and not self.on_images:
+            key = f"{where}.training" if "objective" in variant.training else "training"
+            raise ValueError(f"{key}.objective: {objective} is for images")
+        try:
+            run.network.check(run.shape)
+        except ValueError as error:
+            key = str(error).partition(":")[0]
+            inside = f"{where}.network" if key in variant.network else "network"
+            raise ValueError(f"{inside}.{error} of variant {name}") from None
 
     @property
-    def samplers(self) -> Mapping[str, tuple[ImageSampler, ...]]:
-        """Empty: on tokens the section `sampling` is the one sampler."""
-        return {}
+    def on_images(self) -> bool:
+        return isinstance(self.data, ImageDataSection)
 
+    @property
+    def image_data(self) -> ImageDataSection:
+        """The section of a task on images. Raises TypeError for another task."""
+        if not isinstance(self.data, ImageDataSection):
+            raise TypeError(f"data of kind {self.data.kind} are no images")
+        return self.data
 
-class ImageTask(_AnyTask):
-    """A set of images, and the models trained, evaluated, sampled and compared on it."""
+    def variant(self, name: str) -> Variant:
+        """The variant of a name: as `variants` has it, or that of l1, l2, ... where it has none."""
+        return self.variants.get(name) or Variant()
 
-    data: Annotated[ImagesData, Field(discriminator="kind")]
-    variants: dict[Name, ImageVariant]
-    sampling: ImageSampling
-    samplers: dict[Name, ImageSamplers]  # of every model
-    classifier: Classifier
-    fidelity: Fidelity
+    def num_subtokens(self, name: str) -> int:
+        """Ell of a variant: its own value, the number in its name, or 1."""
+        number = NUMBER_IN_NAME.fullmatch(name)
+        return self.variant(name).num_subtokens or (int(number[1]) if number else 1)
 
-    @model_validator(mode="after")
-    def _possible(self) -> ImageTask:
-        weights = self.fidelity.inception_weights
-        if weights is not None and not Path(weights).is_file():
-            raise ValueError(f"fidelity.inception_weights: no such file: {weights}; null: the task's own classifier")
-        if self.network.kind != "unet":
-            raise ValueError(f"network.kind: is {self.network.kind}; should be unet for images")
-        for name, variant in self.variants.items():
-            if variant.model != "masked":
-                raise ValueError(f"variants.{name}.model: is {variant.model}; should be masked for images")
-            if variant.super_tokens and self.data.channels != PIXEL_CHANNELS:
-                raise ValueError(f"variants.{name}.super_tokens: needs images of {PIXEL_CHANNELS} channels")
-            vocab_size = SUPER_TOKEN_VALUES if variant.super_tokens else self.data.vocab_size
-            _check_base(name, variant.num_subtokens, vocab_size)
-            parts = variant.num_subtokens * (SUPER_TOKENS if variant.super_tokens else self.data.channels)
-            width = variant.network.get("width", self.network.width) * self.network.multipliers[0]
-            if isinstance(width, int) and width % parts:
-                raise ValueError(
-                    f"network.width: width x multipliers[0] is {width}; should be divisible by {parts}, the sub-tokens "
-                    f"of a pixel in variant {name}"
-                )
-        _check_names(self.models, self.variants)
-        for name in self.samplers:
-            if name not in self.variants:
-                raise ValueError(f"samplers.{name}: is no variant; allowed: {', '.join(self.variants)}")
+    def samplers_of(self, name: str) -> tuple[SamplerSection, ...]:
+        """The samplers of a variant: its own, or the task's."""
+        return self.variant(name).samplers or self.samplers
+
+    def run(self, task: str, name: str, seed: int) -> Run:
+        """The run of a variant and a seed; `task` is this task's name."""
+        variant = self.variant(name)
+        return Run(
+            task=task,
+            variant=name,
+            seed=seed,
+            model=variant.model,
+            num_subtokens=self.num_subtokens(name),
+            carry_over=variant.carry_over,
+            super_tokens=variant.super_tokens,
+            data=self.data,
+            network=overridden(self.network, variant.network),
+            training=overridden(self.training, variant.training),
+            checkpoint=variant.checkpoint,
+        )
+
+    def runs(self, task: str) -> Iterator[Run]:
+        """Every run, models in their order, seeds innermost; a checkpoint has no seed and is there once."""
         for name in self.models:
-            if name not in self.samplers:
-                raise ValueError(f"samplers.{name}: missing; every one of models needs its samplers")
-        if self.data.size % 2 ** (len(self.network.multipliers) - 1):
-            raise ValueError(f"network.multipliers: {len(self.network.multipliers)} levels halve size {self.data.size}")
-        return self
+            for seed in self.seeds[:1] if self.variant(name).checkpoint else self.seeds:
+                yield self.run(task, name, seed)
 
 
-def _check_names(models: tuple[str, ...], variants: Mapping[str, Variant]) -> None:
-    for name in models:
-        if name not in variants:
-            raise ValueError(f"models: {name} is no variant; allowed: {', '.join(variants)}")
-    for name, variant in variants.items():
-        if (digits := re.fullmatch(r"l(\d+)", name)) and variant.num_subtokens != int(digits[1]):
-            raise ValueError(
-                f"variants.{name}.num_subtokens: is {variant.num_subtokens}; should be {digits[1]}; "
-                "or give the variant another name"
-            )
-
-
-def _check_base(name: str, num_subtokens: int, vocab_size: int) -> None:
-    limit = (vocab_size - 1).bit_length()
-    if num_subtokens > limit:
-        raise ValueError(
-            f"variants.{name}.num_subtokens: is {num_subtokens}; should be at most {limit}, "
-            f"the binary digits of vocab_size {vocab_size}"
-        )
-
-
-def _check_network(name: str, network: Network, variant: Variant) -> None:
-    if network.kind == "mlp":
-        if variant.model == "autoregressive":
-            raise ValueError(f"variants.{name}.model: autoregressive needs network.kind dit")
-        return
-    values = {**network.model_dump(), **variant.network}
-    width, heads = values["width"], values["heads"]
-    if not (isinstance(width, int) and isinstance(heads, int) and heads > 0):
-        return  # an override of a wrong type: reported with its own key
-    key = f"variants.{name}.network.width" if "width" in variant.network else "network.width"
-    if width % variant.num_subtokens:
-        raise ValueError(
-            f"{key}: is {width}; should be divisible by num_subtokens {variant.num_subtokens} of variant {name}"
-        )
-    if width % (2 * heads):
-        raise ValueError(f"{key}: is {width}; should be divisible by 2 x heads = {2 * heads} of variant {name}")
+def overridden(section: S, values: Mapping[str, Any]) -> S:
+    """A section with other values at some of its keys. Raises ValidationError."""
+    return type(section).model_validate_json(json.dumps({**section.model_dump(mode="json"), **values}), strict=True)

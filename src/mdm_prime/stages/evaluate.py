@@ -1,4 +1,4 @@
-"""The stage `evaluate`: the bound and the published loss of a trained run on held-out data."""
+"""The stage `evaluate`: the bound and the published loss of a run's network on held-out data."""
 
 from __future__ import annotations
 
@@ -8,68 +8,68 @@ from mdm_prime import files, tracking
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.sections import ImageData
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
-from mdm_prime.stages.place import Place, describe, mathematics, tags, tokens_of, trained_network
+from mdm_prime.stages import shards
+from mdm_prime.stages.networks import facts, load, tags, tokens_of
+from mdm_prime.stages.workspace import Workspace
 
 
-def evaluate(place: Place, name: str) -> None:
-    """Both losses of a trained run on the validation split: likelihood.json."""
-    run, device = place.config.run(name), place.device()
-    settings = place.config.task(run.task).evaluation
-    tokens, meta = tokens_of(run, place.tokens(run.task, "validation")), place.meta(run.task)
+def evaluate(workspace: Workspace, name: str) -> None:
+    """Both losses of a run on the held-out split: layout.likelihood_file."""
+    run, device = workspace.config.run(name), workspace.device()
+    settings = workspace.config.task(run.task).evaluation
+    tokens = tokens_of(run, workspace.tokens(run.task, "validation"))
     if len(tokens) < 2:
-        raise UserError(f"{run.task}.data: only {len(tokens)} validation sequence; a standard error needs at least 2")
-    subtokenizer, schedule = mathematics(run)
-    network = trained_network(place, run, device)
-    described = files.read_json(layout.network_dir(place.root, name) / "run.json")
-    total = len(tokens) if run.model == "autoregressive" else settings.num_samples
+        raise UserError(
+            f"tasks.{run.task}.data: only {len(tokens)} validation sequence; a standard error needs at least 2"
+        )
+    loaded = load(workspace, run, device)
+    exact = run.model == "autoregressive"
+    output = layout.likelihood_file(workspace.root, name)
     with (
         tracking.stage(
-            place.results, stage="evaluate", name=name, params=settings.model_dump(), tags=tags(run, place, meta)
+            workspace.results, stage="evaluate", name=name, params=settings.model_dump(), tags=tags(workspace, run)
         ) as tracked,
-        progress(f"evaluate {name}", total) as update,
+        progress(f"evaluate {name}", len(tokens) if exact else settings.num_samples) as update,
     ):
-        batch_size = settings.batch_size
 
         def report(done: int) -> None:
             update(done, "draws")
 
-        if run.model == "autoregressive":
+        if exact:
             found = likelihood.autoregressive_likelihood(
-                network, tokens, subtokenizer.mask_id, batch_size=batch_size, device=device, report=report
+                loaded.network,
+                tokens,
+                loaded.subtokenizer.mask_id,
+                batch_size=settings.batch_size,
+                device=device,
+                report=report,
             )
         else:
             found = likelihood.masked_likelihood(
-                network,
+                loaded.network,
                 tokens,
-                subtokenizer,
-                schedule,
+                loaded.subtokenizer,
+                loaded.schedule,
                 carry_over=run.carry_over,
                 num_samples=settings.num_samples,
-                batch_size=batch_size,
+                batch_size=settings.batch_size,
                 seed=settings.seed,
                 device=device,
                 report=report,
             )
-        values = {
-            "nelbo": found.nelbo.mean,
-            "nelbo_stderr": found.nelbo.stderr,
-            "joint_loss": found.joint_loss.mean,
-            "joint_loss_stderr": found.joint_loss.stderr,
-        }
+        values = found.values()
         tracked.metric(0, values | in_usual_units(run, found))
-        output = layout.likelihood_file(place.root, name)
-        head = describe(run, network, described["train_tokens"])
-        exact = run.model == "autoregressive"
-        files.write_json(output, head | {"num_samples": found.num_samples, "exact": exact} | values)
+        described = facts(run, loaded.network, loaded.described["train_tokens"])
+        described |= {key: loaded.described[key] for key in ("components", "source") if key in loaded.described}
+        files.write_json(output, described | {"num_samples": found.num_samples, "exact": exact} | values)
         tracked.artifact(output)
 
 
 def in_usual_units(run: Run, found: likelihood.Likelihood) -> dict[str, float]:
     """Bits per dimension of an image, perplexities of anything else, each under its true name."""
-    if isinstance(run.data, ImageData):
+    if run.on_images:
         bits = run.length / run.data.length / math.log(2)
         return {"bpd_bound": found.nelbo.mean * bits, "bpd_published": found.joint_loss.mean * bits}
     return {"ppl_bound": math.exp(found.nelbo.mean), "published_loss_ppl": math.exp(found.joint_loss.mean)}

@@ -1,0 +1,122 @@
+"""What a stage depends on of this package: the modules that its own imports, found in the source and never listed.
+
+A module is known by the hash of its syntax tree without docstrings, so that comments, layout and docstrings of the
+code run nothing again. Files that are no modules (csv, styles) belong to the package in whose folder they lie.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+PACKAGE = "mdm_prime"
+CANNOT_CHANGE_A_NUMBER = {  # module or package -> why a change of it runs nothing again
+    "mdm_prime.cli": "hands names over to the stages",
+    "mdm_prime.engines": "decides what runs, not what comes of it",
+    "mdm_prime.errors": "the exception whose text is the report of bad input",
+    "mdm_prime.experiment.config": "reads the params, whose values are compared themselves",
+    "mdm_prime.experiment.found": "lists what declares itself; what is chosen is a root of its own",
+    "mdm_prime.experiment.hints": "texts of messages",
+    "mdm_prime.experiment.layout": "names files, which are compared themselves",
+    "mdm_prime.progress": "shows how far a stage is",
+    "mdm_prime.stages.gpus": "chooses one of equal devices",
+    "mdm_prime.tracking": "records what happened",
+}
+
+
+class Source:
+    """The modules of a folder with the package; what has been read is kept, so make another one after a change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder  # of mdm_prime itself
+        self.modules = {
+            ".".join([PACKAGE, *path.relative_to(folder).with_suffix("").parts]).removesuffix(".__init__"): path
+            for path in sorted(folder.rglob("*.py"))
+        }
+        self.imported = functools.cache(self._imported)
+        self.tree_hash = functools.cache(self._tree_hash)
+
+    def closure(self, roots: Iterable[str]) -> list[str]:
+        """Names of the modules that these import, directly or not, themselves included; PACKAGE.* names all of one.
+
+        Raises ValueError for a root that there is not.
+        """
+        waiting = [name for root in roots for name in self._named(root)]
+        found: set[str] = set()
+        while waiting:
+            name = waiting.pop()
+            if name not in found and not is_left_out(name):
+                found.add(name)
+                waiting += self.imported(name)
+        return sorted(found)
+
+    def digest(self, roots: Iterable[str]) -> str:
+        """Hash of the closure of these modules: 16 hexadecimal digits."""
+        hashes = [f"{name} {self.tree_hash(name)}" for name in self.closure(roots)]
+        return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:16]
+
+    def _named(self, root: str) -> list[str]:
+        package = root.removesuffix(".*")
+        names = [package, *(name for name in self.modules if root != package and name.startswith(f"{package}."))]
+        if package not in self.modules:
+            raise ValueError(f"no module {package} in {self.folder}")
+        return names
+
+    def _imported(self, name: str) -> list[str]:
+        """Modules of the package that a module imports, in functions too, and the packages that it lies in."""
+        path = self.modules[name]
+        parts = name.split(".")
+        found = {".".join(parts[:count]) for count in range(1, len(parts))}
+        package = parts if path.name == "__init__.py" else parts[:-1]
+        for node in _running(self._tree(name)):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                above = package[: len(package) - node.level + 1] if node.level else []
+                base = ".".join([*above, *([node.module] if node.module else [])])
+                found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+        return sorted(found & self.modules.keys())
+
+    def _tree_hash(self, name: str) -> str:
+        path = self.modules[name]
+        digest = hashlib.sha256(ast.unparse(_without_docstrings(self._tree(name))).encode())
+        if path.name == "__init__.py":
+            for file in sorted(path.parent.iterdir()):
+                if file.is_file() and file.suffix not in (".py", ".pyc", ".typed"):
+                    digest.update(f"\n{file.name}\n".encode() + file.read_bytes())
+        return digest.hexdigest()
+
+    def _tree(self, name: str) -> ast.Module:
+        return ast.parse(self.modules[name].read_text(encoding="utf-8"), self.modules[name])
+
+
+def is_left_out(name: str) -> bool:
+    """Whether a module is one of those that cannot change a number."""
+    return any(name == left or name.startswith(f"{left}.") for left in CANNOT_CHANGE_A_NUMBER)
+
+
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node, but for what only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for other in node.orelse:
+                yield from _running(other)
+            continue
+        yield node
+        yield from _running(node)
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree

@@ -1,0 +1,142 @@
+"""What every stage was made of, written when it succeeds, and what is out of date by it.
+
+The command line writes the record, whichever engine or person calls it, so that both engines go by the same: values of
+the params and of the code, and the content of inputs and outputs. Times decide nothing; they only spare the reading of
+a file that has kept its size and time since it was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mdm_prime import files
+from mdm_prime.engines import settings as of_settings
+from mdm_prime.engines.stages import Repetition, Stage
+from mdm_prime.errors import UserError
+
+Record = dict[str, Any]
+
+
+class Made:
+    """The records of a scale.
+
+    Attributes:
+        root: results/SCALE.
+        settings: of the present params and code (settings.py).
+    """
+
+    def __init__(self, root: Path, stages: list[Stage], settings: Mapping[str, Any]) -> None:
+        self.root = root
+        self.settings = settings
+        self.repetitions = [repetition for stage in stages for repetition in stage.repetitions()]
+        self._producer = {path: repetition for repetition in self.repetitions for path in repetition.outputs}
+        self._records: dict[str, Record | None] = {}
+        self._hashes: dict[str, str | None] = {}
+
+    def begin(self, repetition: Repetition) -> Record:
+        """What a stage is about to be made of: to be read before it runs, since params and code may change meanwhile."""
+        return {
+            "command": repetition.command,
+            "values": self._values(repetition),
+            "inputs": {path: self.content(path) for path in repetition.inputs},
+            "outside": {path: files.sha256_of(path) for path in repetition.stage.outside if Path(path).is_file()},
+        }
+
+    def finish(self, repetition: Repetition, begun: Record) -> None:
+        """Writes the record of a stage that has succeeded."""
+        outputs = {path: _fingerprint(self.root / path) for path in repetition.outputs}
+        files.write_json(self.root / repetition.made, begun | {"outputs": outputs})
+
+    def out_of_date(self) -> dict[Repetition, str]:
+        """The stages that are there but not as the present params, code and inputs would make them, each with why.
+
+        A stage whose results are missing is left out: an engine sees that itself.
+        """
+        found = {}
+        for repetition in self.repetitions:
+            if all((self.root / path).is_file() for path in repetition.outputs) and (why := self.why(repetition)):
+                found[repetition] = why
+        return found
+
+    def why(self, repetition: Repetition) -> str | None:
+        """Why a stage is out of date; None where it is not."""
+        record = self._record(repetition)
+        if record is None:
+            return "nothing says what it was made of"
+        before, now = record["values"], self._values(repetition)
+        for key in sorted(before.keys() | now.keys()):
+            if before.get(key) != now.get(key):
+                return _difference(key, before.get(key), now.get(key))
+        before = record["inputs"]
+        for path in dict.fromkeys([*repetition.inputs, *before]):
+            if path not in before or path not in repetition.inputs:
+                return f"it joins other files: {path}"
+            if (self.root / path).is_file() and self.content(path) != before[path]:
+                return f"{path} has changed"
+        for path, content in record.get("outside", {}).items():
+            if not Path(path).is_file() or files.sha256_of(path) != content:
+                return f"{path} has changed"
+        for path in repetition.outputs:
+            if self.content(path) != record["outputs"].get(path, {}).get("sha256"):
+                return f"{path} is not as it was made"
+        return None
+
+    def content(self, path: str) -> str | None:
+        """Hash of a file below the root; None where there is none."""
+        if path not in self._hashes:
+            self._hashes[path] = self._content(path)
+        return self._hashes[path]
+
+    def _content(self, path: str) -> str | None:
+        file = self.root / path
+        if not file.is_file():
+            return None
+        producer = self._producer.get(path)
+        record = self._record(producer) if producer else None
+        recorded = record["outputs"].get(path) if record else None
+        if recorded and _times(file) == {key: recorded[key] for key in ("size", "mtime_ns")}:
+            return str(recorded["sha256"])
+        return files.sha256_of(file)
+
+    def _record(self, repetition: Repetition) -> Record | None:
+        if repetition.made not in self._records:
+            self._records[repetition.made] = _read(self.root / repetition.made)
+        return self._records[repetition.made]
+
+    def _values(self, repetition: Repetition) -> dict[str, Any]:
+        return {key: of_settings.value(self.settings, key) for key in repetition.values}
+
+
+def _read(path: Path) -> Record | None:
+    """A record; None where there is none, or a damaged one."""
+    try:
+        record = files.read_json(path)
+    except UserError:
+        return None
+    if not isinstance(record, dict) or not all(
+        isinstance(record.get(key), dict) for key in ("values", "inputs", "outputs")
+    ):
+        return None
+    return record
+
+
+def _fingerprint(file: Path) -> dict[str, Any]:
+    return _times(file) | {"sha256": files.sha256_of(file)}
+
+
+def _times(file: Path) -> dict[str, int]:
+    found = file.stat()
+    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns}
+
+
+def _difference(key: str, before: Any, now: Any) -> str:
+    """The value that has changed, by its dotted key."""
+    if key.startswith("code."):
+        return "its code has changed"
+    if isinstance(before, dict) and isinstance(now, dict):
+        for inner in [*now, *(inner for inner in before if inner not in now)]:
+            if before.get(inner) != now.get(inner):
+                return _difference(f"{key}.{inner}", before.get(inner), now.get(inner))
+    return f"{key} has changed"

@@ -1,0 +1,111 @@
+"""What the command line asks of the table of stages: records, settings, dvc.yaml, and what results/tables shows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mdm_prime import files, hints
+from mdm_prime.engines import dvc_file
+from mdm_prime.engines.made import Made
+from mdm_prime.engines.settings import settings
+from mdm_prime.engines.stages import Repetition, Stage, stages
+from mdm_prime.errors import UserError
+from mdm_prime.experiment import config as params_files
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
+
+SHOWN = ("tables", "figures")  # of the scale that was made last: links in results/
+
+
+@contextmanager
+def recorded(config: Config, results: Path, command: str) -> Iterator[list[Path]]:
+    """Notes what a stage is made of while the block runs it, and writes it down when the block succeeds.
+
+    Yields the stage's output files. Raises UserError where no stage of this scale has the command.
+    """
+    root = layout.scale_root(results, config.scale)
+    found = _repetition(config, command)
+    made = Made(root, [found.stage], settings(config, [found.stage]))
+    begun = made.begin(found)
+    (root / found.made).unlink(missing_ok=True)
+    yield [root / path for path in found.outputs]
+    made.finish(found, begun)
+
+
+def _repetition(config: Config, command: str) -> Repetition:
+    commands = {repetition.command: repetition for stage in stages(config) for repetition in stage.repetitions()}
+    if command not in commands:
+        verb, _, name = command.partition(" ")
+        names = [other.partition(" ")[2] for other in commands if other.partition(" ")[0] == verb]
+        task = name.split("/")[0]
+        if "/" in name and task not in config.tasks:
+            config.task(task)
+        raise UserError(
+            f"{verb}: {name!r} is not in scale {config.scale!r}; {params_files.allowed(name, names) if names else 'nothing to do there'}"
+        )
+    return commands[command]
+
+
+def write_settings(config: Config, results: Path) -> Path:
+    """Writes layout.settings_file and returns it."""
+    path = layout.settings_file(layout.scale_root(results, config.scale))
+    files.write_json(path, settings(config, stages(config)))
+    return path
+
+
+def write_dvc_yaml(params: Path, results: Path) -> None:
+    """Writes dvc.yaml for the scale of a params file."""
+    config = params_files.load(params)
+    files.write_text(
+        "dvc.yaml", dvc_file.text(config, stages(config), params, params_files.mapping(params), results.as_posix())
+    )
+
+
+def show(config: Config, params: Path, results: Path) -> str:
+    """Lets results/tables and results/figures show a scale; returns where everything of it is, in one line.
+
+    Raises UserError where one of them is a folder of its own.
+    """
+    root = layout.scale_root(results, config.scale)
+    for name in SHOWN:
+        link = results / name
+        if link.is_dir() and not link.is_symlink():
+            raise UserError(f"{link}: is a folder, not a link to the scale that was made last; move it away")
+        if shows(results, name) != config.scale:
+            temporary = results / f".{name}-link"
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(Path(config.scale, name), target_is_directory=True)
+            os.replace(temporary, link)  # noqa: PTH105 (Path.replace follows the link's target on some systems)
+    return where_it_is(config, params, results)
+
+
+def where_it_is(config: Config, params: Path, results: Path) -> str:
+    """One line: which scale was made, where its tables and figures are, and what makes the report."""
+    folders = " and ".join((layout.scale_root(results, config.scale) / name).as_posix() for name in SHOWN)
+    links = " and ".join((results / name).as_posix() for name in SHOWN)
+    return f"scale {config.scale}: {folders}, shown in {links}; on one page: {hints.verb(params, 'report')}"
+
+
+def out_of_date(config: Config, every: list[Stage], current: Mapping[str, Any], results: str) -> dict[str, str]:
+    """The outputs that are there but would be made otherwise now, each with why; for Snakemake."""
+    root = layout.scale_root(results, config.scale)
+    found = {
+        (root / repetition.outputs[0]).as_posix(): why
+        for repetition, why in Made(root, every, current).out_of_date().items()
+    }
+    written = layout.settings_file(root)
+    if written.is_file() and written.read_text(encoding="utf-8") != files.as_json(current):
+        found[written.as_posix()] = "params or code have changed"
+    if any(shows(Path(results), name) != config.scale for name in SHOWN):
+        found[(root / "shown").as_posix()] = f"{results}/{SHOWN[0]} shows another scale"
+    return found
+
+
+def shows(results: Path, name: str) -> str | None:
+    """The scale that results/tables or results/figures shows; None for none."""
+    link = results / name
+    return link.readlink().parts[0] if link.is_symlink() else None

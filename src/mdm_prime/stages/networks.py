@@ -1,0 +1,115 @@
+"""From a run to its network, trained here or imported, and what both are described by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mdm_prime import files
+from mdm_prime.core import schedules
+from mdm_prime.core.schedules import Schedule
+from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.core.super_tokens import to_super_tokens
+from mdm_prime.data import arrays
+from mdm_prime.errors import UserError
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.tasks import Run
+from mdm_prime.stages.workspace import Workspace
+from mdm_prime.training import checkpoint
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network for evaluation.
+
+    Attributes:
+        network: on its device, with averaged weights.
+        subtokenizer: the map between the tokens that it sees and sub-tokens.
+        schedule: the noise that it was trained with.
+        described: its run.json.
+    """
+
+    network: nn.Module
+    subtokenizer: Subtokenizer
+    schedule: Schedule
+    described: dict[str, Any]
+
+
+def load(workspace: Workspace, run: Run, device: torch.device) -> Loaded:
+    """A run's network with its weights. Raises UserError when they belong to other params or data, or are missing."""
+    weights_file, described_file = layout.network_files(workspace.root, run.name)
+    verb = "train" if run.checkpoint is None else "import"
+    described = files.read_json(described_file)
+    weights, metadata = checkpoint.load(weights_file, device)
+    if not metadata.get("digest") == described.get("digest") == identity(run, workspace.meta(run.task)):
+        again = workspace.hint(verb, run.name)
+        raise UserError(f"{weights_file}: made with other parameters or data; make it again: {again}")
+    section = run.network
+    if run.checkpoint is not None:
+        section = type(section).model_validate(described["network"])
+    network = section.build(run.shape).to(device)
+    network.load_state_dict(weights)
+    schedule = schedules.by_name(described["schedule"], described["exponent"])
+    return Loaded(network.eval(), subtokenizer_of(run), schedule, described)
+
+
+def subtokenizer_of(run: Run) -> Subtokenizer:
+    """The map between tokens and sub-tokens of a run."""
+    return Subtokenizer(run.vocab_size, run.num_subtokens)
+
+
+def schedule_of(run: Run) -> Schedule:
+    """The noise that a run is trained with."""
+    return schedules.by_name(run.training.schedule, run.training.exponent)
+
+
+def tokens_of(run: Run, stored: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+    """The tokens (N, run.length) that the network sees of stored tokens (N, run.data.length)."""
+    if not run.super_tokens:
+        return stored
+    x = to_super_tokens(torch.from_numpy(np.asarray(stored, dtype=np.int64)))
+    return x.numpy().astype(arrays.token_dtype(run.vocab_size))
+
+
+def identity(run: Run, meta: Mapping[str, Any]) -> str:
+    """What weights belong to: the run's parameters and its data."""
+    return f"{run.digest} {meta['sha256']}"
+
+
+def minimised(run: Run) -> str:
+    """The true name of what training minimises."""
+    if run.checkpoint is not None:
+        return "unknown"
+    return "nll" if run.model == "autoregressive" else run.training.objective
+
+
+def facts(run: Run, network: nn.Module, train_tokens: int | None) -> dict[str, Any]:
+    """What a run's result files say of its network: the head of run.json, likelihoods, samples and distances."""
+    return {
+        "task": run.task,
+        "variant": run.variant,
+        "seed": run.seed,
+        "model": run.model,
+        "num_subtokens": run.num_subtokens,
+        "base": run.shape.base,
+        "carry_over": run.carry_over,
+        "super_tokens": run.super_tokens,
+        "components": getattr(run.network, "components", 1),
+        "objective": minimised(run),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "train_tokens": train_tokens,
+    }
+
+
+def tags(workspace: Workspace, run: Run) -> dict[str, str]:
+    """What a run is found by in MLflow."""
+    values = {"task": run.task, "variant": run.variant, "model": run.model, "num_subtokens": run.num_subtokens}
+    values |= {"carry_over": run.carry_over, "super_tokens": run.super_tokens, "seed": run.seed}
+    values |= {"scale": workspace.config.scale, "data_sha256": workspace.meta(run.task)["sha256"]}
+    return {key: str(value) for key, value in values.items()}

@@ -1,0 +1,46 @@
+# One rule a stage. Rules only call the command line.
+from mdm_prime.reporting.report import catalogue
+
+
+report: "../report/overview.rst"
+
+
+def below_root(pattern):
+    return f"{ROOT}/{pattern}"
+
+
+def inputs_of(stage):
+    """Files, and patterns with the wildcards of the stage's own runs."""
+    inputs = [path for files in stage.inputs for path in ([files.pattern] if files.runs is None else files.paths())]
+    return [*map(below_root, inputs), *stage.outside]
+
+
+def outputs_of(stage):
+    """What it makes, and the record of what that was made of; the picture of a figure is shown in the report."""
+    files = [below_root(pattern) for pattern in (*stage.outputs, stage.made)]
+    if not stage.name.startswith("figure_"):
+        return files
+    entry = catalogue.figure(stage.name.removeprefix("figure_"))
+    caption = catalogue.caption_file(ROOT.resolve(), stage.name)
+    return [report(files[0], caption=caption, category=entry.category, labels=entry.labels), *files[1:]]
+
+
+for stage in STAGES:
+
+    rule:
+        name:
+            stage.name
+        input:
+            inputs_of(stage),
+        output:
+            outputs_of(stage),
+        wildcard_constraints:
+            model="|".join(stage.models) or "none",
+            seed="[0-9]+",
+        threads: P.compute.threads if stage.gpu else 1
+        resources:
+            gpu=GPU if stage.gpu else 0,
+        log:
+            below_root("log/" + stage.made.removeprefix("made/").replace(".json", ".txt")),
+        shell:
+            CLI + " " + stage.command.replace("{model}", "{wildcards.model}").replace("{seed}", "{wildcards.seed}") + " 2> {log}"
