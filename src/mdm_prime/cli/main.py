@@ -164,15 +164,14 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _sample(options: argparse.Namespace) -> None:
+    from mdm_prime.stages.sample import sample
+
     place = _place(options)
+    sample(place, options.run)
     if place.config.run(options.run).task in place.config.images:
         from mdm_prime.stages.sample_images import sample_images
 
         sample_images(place, options.run)
-    else:
-        from mdm_prime.stages.sample import sample
-
-        sample(place, options.run)
 
 
 def _features(options: argparse.Namespace) -> None:

@@ -9,12 +9,15 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mdm_prime.data.images.batches import ImageBatchesData
+from mdm_prime.data.images.hub import HubImagesData
+from mdm_prime.data.images.photos import PhotosData
+from mdm_prime.data.text import TextData
 from mdm_prime.doctor.finding import Finding, Scene
 from mdm_prime.doctor.waiting import within
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
-from mdm_prime.experiment.sections import HubImagesData, ImageBatchesData, PhotosData, TextData
 
 HUB = "https://huggingface.co"
 PATIENCE = 3.0  # seconds
@@ -114,7 +117,7 @@ def _hub_or_local(config: Config) -> dict[str, tuple[str, str]]:
 
 def _named(config: Config) -> dict[str, Path]:
     """Key to every path of the params, but Inception's weights."""
-    from mdm_prime.data.toy import PHOTOGRAPHS
+    from mdm_prime.data.photographs import PHOTOGRAPHS
 
     from_hub = hub_sources(config)
     found = {key: Path(name) for key, (_, name) in _hub_or_local(config).items() if key not in from_hub}
@@ -130,13 +133,11 @@ def _named(config: Config) -> dict[str, Path]:
 
 def _unusable(config: Config) -> list[str]:
     """Folders of images that lack files."""
-    from mdm_prime.data.image_sources import image_source
-
     wrong = []
     for name, task in config.images.items():
         if isinstance(task.data, PhotosData | ImageBatchesData) and task.data.folder:
             try:
-                image_source(task.data, f"images.{name}.data")
+                task.data.source(f"images.{name}.data")
             except UserError as error:
                 wrong.append(str(error))
     return wrong

@@ -9,11 +9,15 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
+from mdm_prime.data.images.batches import ImageBatchesData
+from mdm_prime.data.images.photos import PhotosData
+from mdm_prime.data.known_entropy import KnownEntropyData
+from mdm_prime.data.text import TextData
+from mdm_prime.data.toy import ToyData
 from mdm_prime.doctor.finding import Finding, Scene
 from mdm_prime.doctor.inputs import NOT_CHECKED, hub_sources
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
-from mdm_prime.experiment.sections import ImageBatchesData, KnownEntropyData, PhotosData, TextData, ToyData
 
 FLOAT = 4  # bytes
 STATE = 4  # numbers kept for each parameter while training: weight, average, two moments of AdamW
@@ -110,7 +114,7 @@ def needed_space(config: Config, parameters: dict[str, int] | None) -> tuple[int
         elif isinstance(task.data, ImageBatchesData):
             need += sum(map(_size, Path(task.data.folder).rglob("*")))
         for run in layout.sampled_runs(config, name):
-            sets = len(task.samplers.get(run.variant, ())) or 1  # tokens: the section `sampling` is the one sampler
+            sets = len(task.samplers_of(run.variant))
             need += sets * task.sampling.num_samples * task.data.length * token
     if parameters is None:
         return need, [*left_out, "networks"]

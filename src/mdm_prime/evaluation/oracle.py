@@ -18,7 +18,7 @@ from mdm_prime.core.objectives import Denoiser, consistent
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token, sample
 from mdm_prime.experiment.config import Config
-from mdm_prime.experiment.sections import Oracle
+from mdm_prime.experiment.sections.models import Oracle
 
 BATCH = 2**15  # states at once; bounds the memory, changes no value
 

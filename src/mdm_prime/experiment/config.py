@@ -19,14 +19,11 @@ from pydantic import (
 )
 
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections import (
-    Compute,
-    IdleSteps,
-    ImageVariant,
-    Name,
-    Oracle,
-    Section,
-)
+from mdm_prime.experiment.found import kinds
+from mdm_prime.experiment.sections import data, networks, samplers
+from mdm_prime.experiment.sections.base import Name, Section
+from mdm_prime.experiment.sections.images import ImageVariant
+from mdm_prime.experiment.sections.models import Compute, IdleSteps, Oracle
 from mdm_prime.experiment.sections.official import (
     OfficialCheckpoint,
     OfficialImageCheckpoint,
@@ -288,9 +285,13 @@ def _override(section: S, values: Mapping[str, Any]) -> S:
 def _one_line(path: Path, error: ValidationError, inside: tuple[str, ...] = ()) -> str:
     """The first problem as one line: file, key, value, what is allowed."""
     problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")  # a typo comes first
-    tags = {"known_entropy", "text", "toy", "digits", "photos", "hub_images", "image_batches", "dit", "mlp", "unet"}
+    tags = kinds(*data.PACKAGES, *networks.PACKAGES, *samplers.PACKAGES)
     where = [*inside, *(str(part) for part in problem["loc"])]
-    chosen = {i for i, part in enumerate(where) if i and part in tags and where[i - 1] in ("data", "network")}
+    chosen = {  # the kind of a section is no key
+        i
+        for i, part in enumerate(where)
+        if i and part in tags and (where[i - 1] in ("data", "network") or where[i - 1].isdigit())
+    }
     key = ".".join(part for i, part in enumerate(where) if part != "[key]" and i not in chosen)
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":

@@ -7,32 +7,20 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import ValidationError, model_validator
 
-from mdm_prime.experiment.sections import (
-    Classifier,
-    Data,
-    Evaluation,
-    Fidelity,
-    ImageSampler,
-    ImageSamplers,
-    ImageSampling,
-    ImagesData,
-    ImageVariant,
-    KnownEntropyData,
-    Name,
-    Names,
-    Network,
-    Sampling,
-    Section,
-    Seeds,
-    TextData,
-    ToyData,
-    Training,
-    Variant,
-)
+from mdm_prime.core.bases import smallest_base
+from mdm_prime.experiment import found
+from mdm_prime.experiment.sections.base import Name, Names, Section, Seeds
+from mdm_prime.experiment.sections.data import Data
+from mdm_prime.experiment.sections.image_data import ImageData
+from mdm_prime.experiment.sections.images import Classifier, Fidelity, ImageSampling, ImageVariant
+from mdm_prime.experiment.sections.models import OBJECTIVES, Evaluation, Sampling, Training, Variant
+from mdm_prime.experiment.sections.networks import Network
+from mdm_prime.experiment.sections.samplers import Samplers, SamplerSection
+from mdm_prime.experiment.shape import Shape
 
 PIXEL_CHANNELS, SUPER_TOKENS, SUPER_TOKEN_VALUES = 3, 2, 4096  # 256^3 = 4096^2: three channels as two tokens
 
@@ -85,37 +73,48 @@ class _AnyTask(Section):
 class Task(_AnyTask):
     """A data set of token sequences, and the models trained, evaluated and sampled on it."""
 
-    data: Annotated[KnownEntropyData | TextData | ToyData, Field(discriminator="kind")]
+    data: Data
     variants: dict[Name, Variant]
+    samplers: Samplers  # of every model
     sampling: Sampling
 
     @model_validator(mode="after")
     def _possible(self) -> Task:
-        if self.network.kind != ("mlp" if self.data.kind == "toy" else "dit"):
+        if self.network.for_images:
             raise ValueError(f"network.kind: is {self.network.kind}; does not fit data.kind {self.data.kind}")
-        if self.training.objective == "cross_entropy":
-            raise ValueError("training.objective: cross_entropy is for images")
-        if not isinstance(self.data, TextData) and self.sampling.prefix:
+        _check_objective(self.training.objective, images=False)
+        if self.sampling.prefix and not self.data.has_text:
             raise ValueError("sampling.prefix: is for text only")
         _check_names(self.models, self.variants)
         for name, variant in self.variants.items():
             _check_base(name, variant.num_subtokens, self.data.vocab_size)
-            _check_network(name, self.network, variant)
+            causal = variant.model == "autoregressive"
+            _check_network(
+                name,
+                self.network,
+                variant,
+                Shape(
+                    base=smallest_base(self.data.vocab_size, variant.num_subtokens),
+                    num_subtokens=variant.num_subtokens,
+                    vocab_size=self.data.vocab_size,
+                    length=self.data.length,
+                    causal=causal,
+                ),
+            )
         return self
 
-    @property
-    def samplers(self) -> Mapping[str, tuple[ImageSampler, ...]]:
-        """Empty: on tokens the section `sampling` is the one sampler."""
-        return {}
+    def samplers_of(self, variant: str) -> tuple[SamplerSection, ...]:
+        """What a variant is sampled by."""
+        return self.samplers
 
 
 class ImageTask(_AnyTask):
     """A set of images, and the models trained, evaluated, sampled and compared on it."""
 
-    data: Annotated[ImagesData, Field(discriminator="kind")]
+    data: ImageData
     variants: dict[Name, ImageVariant]
     sampling: ImageSampling
-    samplers: dict[Name, ImageSamplers]  # of every model
+    samplers: dict[Name, Samplers]  # of every model
     classifier: Classifier
     fidelity: Fidelity
 
@@ -124,22 +123,31 @@ class ImageTask(_AnyTask):
         weights = self.fidelity.inception_weights
         if weights is not None and not Path(weights).is_file():
             raise ValueError(f"fidelity.inception_weights: no such file: {weights}; null: the task's own classifier")
-        if self.network.kind != "unet":
-            raise ValueError(f"network.kind: is {self.network.kind}; should be unet for images")
+        if not self.network.for_images:
+            raise ValueError(f"network.kind: is {self.network.kind}; should be one for images, such as unet")
+        _check_objective(self.training.objective, images=True)
+        if self.sampling.prefix:
+            raise ValueError("sampling.prefix: is for text only")
         for name, variant in self.variants.items():
             if variant.model != "masked":
                 raise ValueError(f"variants.{name}.model: is {variant.model}; should be masked for images")
             if variant.super_tokens and self.data.channels != PIXEL_CHANNELS:
                 raise ValueError(f"variants.{name}.super_tokens: needs images of {PIXEL_CHANNELS} channels")
             vocab_size = SUPER_TOKEN_VALUES if variant.super_tokens else self.data.vocab_size
+            channels = SUPER_TOKENS if variant.super_tokens else self.data.channels
             _check_base(name, variant.num_subtokens, vocab_size)
-            parts = variant.num_subtokens * (SUPER_TOKENS if variant.super_tokens else self.data.channels)
-            width = variant.network.get("width", self.network.width) * self.network.multipliers[0]
-            if isinstance(width, int) and width % parts:
-                raise ValueError(
-                    f"network.width: width x multipliers[0] is {width}; should be divisible by {parts}, the sub-tokens "
-                    f"of a pixel in variant {name}"
-                )
+            _check_network(
+                name,
+                self.network,
+                variant,
+                Shape(
+                    base=smallest_base(vocab_size, variant.num_subtokens),
+                    num_subtokens=variant.num_subtokens,
+                    vocab_size=vocab_size,
+                    length=self.data.size**2 * channels,
+                    channels=channels,
+                ),
+            )
         _check_names(self.models, self.variants)
         for name in self.samplers:
             if name not in self.variants:
@@ -147,9 +155,16 @@ class ImageTask(_AnyTask):
         for name in self.models:
             if name not in self.samplers:
                 raise ValueError(f"samplers.{name}: missing; every one of models needs its samplers")
-        if self.data.size % 2 ** (len(self.network.multipliers) - 1):
-            raise ValueError(f"network.multipliers: {len(self.network.multipliers)} levels halve size {self.data.size}")
         return self
+
+    def samplers_of(self, variant: str) -> tuple[SamplerSection, ...]:
+        """What a variant is sampled by."""
+        return self.samplers[variant]
+
+
+def _check_objective(name: str, *, images: bool) -> None:
+    if getattr(found.module(OBJECTIVES, name), "FOR_IMAGES", False) and not images:
+        raise ValueError(f"training.objective: {name} is for images")
 
 
 def _check_names(models: tuple[str, ...], variants: Mapping[str, Variant]) -> None:
@@ -173,19 +188,16 @@ def _check_base(name: str, num_subtokens: int, vocab_size: int) -> None:
         )
 
 
-def _check_network(name: str, network: Network, variant: Variant) -> None:
-    if network.kind == "mlp":
-        if variant.model == "autoregressive":
-            raise ValueError(f"variants.{name}.model: autoregressive needs network.kind dit")
-        return
-    values = {**network.model_dump(), **variant.network}
-    width, heads = values["width"], values["heads"]
-    if not (isinstance(width, int) and isinstance(heads, int) and heads > 0):
-        return  # an override of a wrong type: reported with its own key
-    key = f"variants.{name}.network.width" if "width" in variant.network else "network.width"
-    if width % variant.num_subtokens:
-        raise ValueError(
-            f"{key}: is {width}; should be divisible by num_subtokens {variant.num_subtokens} of variant {name}"
+def _check_network(name: str, network: Network, variant: Variant, shape: Shape) -> None:
+    try:
+        section = type(network).model_validate_json(
+            json.dumps({**network.model_dump(mode="json"), **variant.network}), strict=True
         )
-    if width % (2 * heads):
-        raise ValueError(f"{key}: is {width}; should be divisible by 2 x heads = {2 * heads} of variant {name}")
+    except ValidationError:
+        return  # an override of a wrong type: reported with its own key
+    try:
+        section.check(shape)
+    except ValueError as error:
+        key = str(error).partition(":")[0]
+        where = f"variants.{name}.network" if key in variant.network else "network"
+        raise ValueError(f"{where}.{error} of variant {name}") from None

@@ -8,7 +8,7 @@ from mdm_prime import files, tracking
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.sections import ImageData
+from mdm_prime.experiment.sections.image_data import ImageDataSection
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
 from mdm_prime.stages.place import Place, describe, mathematics, tags, tokens_of, trained_network
@@ -69,7 +69,7 @@ def evaluate(place: Place, name: str) -> None:
 
 def in_usual_units(run: Run, found: likelihood.Likelihood) -> dict[str, float]:
     """Bits per dimension of an image, perplexities of anything else, each under its true name."""
-    if isinstance(run.data, ImageData):
+    if isinstance(run.data, ImageDataSection):
         bits = run.length / run.data.length / math.log(2)
         return {"bpd_bound": found.nelbo.mean * bits, "bpd_published": found.joint_loss.mean * bits}
     return {"ppl_bound": math.exp(found.nelbo.mean), "published_loss_ppl": math.exp(found.joint_loss.mean)}

@@ -28,9 +28,9 @@ from mdm_prime.evaluation.fidelity import (
 from mdm_prime.evaluation.independent_pixels import independent_pixels
 from mdm_prime.evaluation.nearest import memorised, nearest_distances
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.sections import ImageData
+from mdm_prime.experiment.sections.image_data import ImageDataSection
 from mdm_prime.experiment.tasks import ImageTask
-from mdm_prime.networks.classifier import ImageClassifier
+from mdm_prime.networks.modules.classifier import ImageClassifier
 from mdm_prime.progress import progress
 from mdm_prime.stages.place import Place
 from mdm_prime.training import checkpoint
@@ -151,7 +151,7 @@ def scoring(place: Place, task: str, extractor: Extractor) -> Iterator[Score]:
         yield score
 
 
-def as_images(pixels: NDArray[np.unsignedinteger], data: ImageData) -> NDArray[np.uint8]:
+def as_images(pixels: NDArray[np.unsignedinteger], data: ImageDataSection) -> NDArray[np.uint8]:
     """Pixels (N, L) in 0..V-1 as images (N, C, H, W) in 0..255; what is memory-mapped stays so if V = 256."""
     return to_bytes(pixels, data.vocab_size).reshape(-1, data.channels, data.size, data.size)
 

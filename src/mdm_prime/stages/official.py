@@ -16,7 +16,7 @@ from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Official
-from mdm_prime.experiment.sections import ImageData
+from mdm_prime.experiment.sections.image_data import ImageDataSection
 from mdm_prime.experiment.sections.official import OfficialCheckpoint, OfficialImageCheckpoint, address_of
 from mdm_prime.experiment.tasks import SUPER_TOKEN_VALUES
 from mdm_prime.official import imported as imported_folder
@@ -204,7 +204,7 @@ def describe(place: OfficialPlace, name: str) -> dict[str, Any]:
         "super_tokens": found.super_tokens,
         "components": getattr(found.network, "components", 1),
         "length": found.length,
-        "dimensions": data.length if isinstance(data, ImageData) else found.length,
+        "dimensions": data.length if isinstance(data, ImageDataSection) else found.length,
         "source": found.source.model_dump(),
     }
 

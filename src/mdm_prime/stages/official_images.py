@@ -12,9 +12,8 @@ from mdm_prime.evaluation.fidelity import distance_name, features_name
 from mdm_prime.experiment import layout
 from mdm_prime.progress import progress
 from mdm_prime.stages.features import load_extractor, scoring
-from mdm_prime.stages.image_views import pixels
 from mdm_prime.stages.official import OfficialPlace, describe, load
-from mdm_prime.stages.sample_images import all_masked, complete
+from mdm_prime.stages.sample import as_stored, draw
 
 Images = NDArray[np.unsignedinteger]
 
@@ -46,20 +45,18 @@ def sample(place: OfficialPlace, name: str, sampler: int, shard: int) -> None:
         ) as tracked,
         progress(f"sample {name}/{sampler}/{shard}", last - first) as update,
     ):
-        images, nfe = [], []
-        for start in range(first, last, sampling.batch_size):
-            indices = range(start, min(start + sampling.batch_size, last))
 
-            def record(t: float, y: torch.Tensor, indices: range = indices) -> None:
-                update(indices.start - first + round((1 - t) * len(indices)), "images")
+        def report(done: int) -> None:
+            update(done - first, "images")
 
-            masked = all_masked(imported, len(indices), device)
-            drawn = complete(network, imported, samplers[sampler], masked, indices, sampling.seed, record)
-            images.append(pixels(imported, drawn.x.cpu()).numpy())
-            nfe.append(drawn.nfe.cpu().numpy())
+        nothing = torch.zeros(0, dtype=torch.long, device=device)
+        indices = range(first, last)
+        x, nfe = draw(
+            network, imported, samplers[sampler], indices, sampling.batch_size, sampling.seed, nothing, report
+        )
         with files.replacing(outputs[shard]) as temporary:
-            np.savez(temporary, images=np.concatenate(images), nfe=np.concatenate(nfe))
-        tracked.metric(0, {"nfe": float(np.concatenate(nfe).mean())})
+            np.savez(temporary, images=as_stored(imported, x), nfe=nfe.numpy())
+        tracked.metric(0, {"nfe": float(nfe.double().mean())})
 
 
 def quality(place: OfficialPlace, name: str) -> None:
@@ -82,7 +79,7 @@ def quality(place: OfficialPlace, name: str) -> None:
         rows = []
         for number, sampler in enumerate(samplers):
             images, nfe = _drawn(place, name, number)
-            chosen = {"sampler": sampler.name, "num_steps": sampler.num_steps, "draws": sampler.draws}
+            chosen = {"sampler": sampler.name, **{key: sampler.description[key] for key in ("num_steps", "draws")}}
             rows.append({**chosen, "nfe": nfe, **score(images)})
             update(len(rows), sampler.name)
         distance = distance_name(task, settings.fidelity)

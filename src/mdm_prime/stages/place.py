@@ -21,9 +21,9 @@ from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
-from mdm_prime.experiment.sections import ImageData, UNetNetwork
+from mdm_prime.experiment.sections.image_data import ImageDataSection
+from mdm_prime.experiment.shape import Shape
 from mdm_prime.experiment.tasks import SUPER_TOKENS, Run
-from mdm_prime.networks.build import build
 from mdm_prime.official.imported import Imported
 from mdm_prime.training import checkpoint
 
@@ -84,20 +84,21 @@ def mathematics(run: Run | Imported) -> tuple[Subtokenizer, Schedule]:
 def network_of(run: Run) -> nn.Module:
     """A fresh network of a run, on the CPU."""
     subtokenizer, _ = mathematics(run)
-    return build(
-        run.network,
-        base=subtokenizer.base,
-        num_subtokens=run.num_subtokens,
-        vocab_size=run.vocab_size,
-        length=run.length,
-        channels=channels_of(run),
-        causal=run.model == "autoregressive",
+    return run.network.build(
+        Shape(
+            base=subtokenizer.base,
+            num_subtokens=run.num_subtokens,
+            vocab_size=run.vocab_size,
+            length=run.length,
+            channels=channels_of(run),
+            causal=run.model == "autoregressive",
+        )
     )
 
 
-def image_data(run: Run) -> ImageData:
+def image_data(run: Run) -> ImageDataSection:
     """The section of a run's images. Raises TypeError for a run on other data."""
-    if not isinstance(run.data, ImageData):
+    if not isinstance(run.data, ImageDataSection):
         raise TypeError(f"{run.name} is not on images")
     return run.data
 
@@ -106,7 +107,7 @@ def channels_of(run: Run) -> int:
     """Tokens at one place of an image: its channels, or super-tokens; 1 for other data."""
     if run.super_tokens:
         return SUPER_TOKENS
-    return run.data.channels if isinstance(run.data, ImageData) else 1
+    return run.data.channels if isinstance(run.data, ImageDataSection) else 1
 
 
 def tokens_of(run: Run | Imported, stored: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
@@ -149,7 +150,7 @@ def describe(run: Run, network: nn.Module, train_tokens: int) -> dict[str, Any]:
         "base": mathematics(run)[0].base,
         "carry_over": run.carry_over,
         "super_tokens": run.super_tokens,
-        "components": run.network.components if isinstance(run.network, UNetNetwork) else 1,
+        "components": getattr(run.network, "components", 1),
         "objective": loss_name(run),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "train_tokens": train_tokens,

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
+from mdm_prime.experiment import found
 from mdm_prime.experiment.sections.base import Counts, Fraction, SampleCount, SampleSeed, Section, Seed
+
+OBJECTIVES = "mdm_prime.training.objectives"
+
+
+def _objective(name: str) -> str:
+    allowed = found.modules(OBJECTIVES)
+    if name not in allowed:
+        raise ValueError(f"should be one of {', '.join(allowed)}")
+    return name
 
 
 class Training(Section):
     """How one network is trained."""
 
-    objective: Literal["joint_loss", "nelbo", "cross_entropy"]  # the last: the paper's for images
+    objective: Annotated[str, AfterValidator(_objective)]  # a file of mdm_prime/training/objectives
     schedule: Literal["linear", "polynomial", "cosine"]
     exponent: Annotated[float, Field(ge=1.0)] = 1.0  # of the polynomial schedule; below 1, w(1) is infinite
     t_min: Annotated[float, Field(ge=0.0, lt=1.0)]  # t is drawn from (t_min, 1]
@@ -53,16 +71,19 @@ class Evaluation(Section):
 
 
 class Sampling(Section):
-    """How samples are drawn."""
+    """How many samples are drawn by each sampler of a model."""
 
-    sampler: Literal["ancestral", "first_hitting"]
     num_samples: SampleCount
-    num_steps: PositiveInt
-    temperature: PositiveFloat
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)]
     prefix: str = ""  # text only: every sample starts with it
     batch_size: PositiveInt
+    shard_size: PositiveInt | None = None  # samples that are kept as soon as they are drawn; null: all of them
     seed: SampleSeed
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> Sampling:
+        if self.shard_size and self.shard_size % self.batch_size:
+            raise ValueError(f"shard_size: is {self.shard_size}; should be a multiple of batch_size {self.batch_size}")
+        return self
 
 
 class Variant(Section):

@@ -9,9 +9,11 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from mdm_prime.experiment.sections.base import Name, SampleCount, SampleSeed, Section
-from mdm_prime.experiment.sections.data import ImagesData, TextData
-from mdm_prime.experiment.sections.images import Classifier, Fidelity, ImageSamplers
+from mdm_prime.experiment.sections.data import Data
+from mdm_prime.experiment.sections.image_data import ImageData
+from mdm_prime.experiment.sections.images import Classifier, Fidelity
 from mdm_prime.experiment.sections.models import Evaluation
+from mdm_prime.experiment.sections.samplers import Samplers
 
 FRAME = 2  # separators around a framed sequence
 
@@ -79,13 +81,13 @@ class OfficialImageCheckpoint(Section):
     components: PositiveInt = 1
     carry_over: bool
     head_width: PositiveInt | None = None  # null: that of the released code
-    samplers: ImageSamplers
+    samplers: Samplers
 
 
 class OfficialText(Section):
     """Text, and the checkpoints that are evaluated on it."""
 
-    data: TextData
+    data: Data
     framed: bool  # a sequence is data.length tokens between two separators, as the released code trains and evaluates
     evaluation: OfficialEvaluation
     checkpoints: Annotated[dict[Name, OfficialCheckpoint], Field(min_length=1)]
@@ -100,7 +102,7 @@ class OfficialText(Section):
 class OfficialImages(Section):
     """Images, and the checkpoints that are evaluated and sampled on them."""
 
-    data: Annotated[ImagesData, Field(discriminator="kind")]
+    data: ImageData
     evaluation: OfficialEvaluation
     sampling: OfficialSampling
     classifier: Classifier

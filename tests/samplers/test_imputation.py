@@ -4,16 +4,16 @@ from functools import partial
 
 import pytest
 import torch
-
-from enumeration import all_sequences, chi_square, random_denoiser
-from mdm_prime.core.subtokens import Subtokenizer
-from mdm_prime.evaluation.oracle import oracle_denoiser
-from mdm_prime.samplers import euler
-from mdm_prime.samplers import exact as sampling
 from test_euler import CUBIC, STRONG
 from test_euler_distributions import markov_source
 from test_sampling import Spy
 from test_sampling_distributions import frequencies
+
+from enumeration import all_sequences, chi_square, random_denoiser
+from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.evaluation.oracle import oracle_denoiser
+from mdm_prime.samplers import euler_steps as euler
+from mdm_prime.samplers import exact as sampling
 
 SAMPLERS = ["euler joint", "euler marginals", "ancestral", "first hitting"]
 

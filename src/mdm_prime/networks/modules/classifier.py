@@ -11,9 +11,9 @@ from torch import Tensor, nn
 class ImageClassifier(nn.Module):
     """Images (B, C, H, W) uint8, 0 black to 255 white, to features and to logits over classes.
 
-    A 3x3 convolution a level, each level twice as wide and half as large as the one above, until 4 x 4 pixels or fewer
-    are left, and at least twice; one more makes the features. Group normalisation, so that an image's features do not
-    depend on the batch it comes in.
+    A 3x3 convolution in each level, which is twice as wide and half as large as the one above, until 4 x 4 pixels or
+    fewer are left, and at least twice; one more makes the features. Group normalisation, so that an image's
+    features do not depend on the batch it comes in.
 
     Args:
         channels: C.

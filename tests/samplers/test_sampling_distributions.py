@@ -4,15 +4,15 @@ import itertools
 
 import pytest
 import torch
+from test_sampling import LINEAR, NO_PREFIX, run
 from torch import nn
 
 from enumeration import all_sequences, chi_square, posterior_denoiser, random_denoiser, random_joint
 from mdm_prime.core import schedules
 from mdm_prime.core.objectives import autoregressive_loss
 from mdm_prime.core.subtokens import Subtokenizer
-from mdm_prime.networks.dit import DiT
+from mdm_prime.networks.modules.dit import DiT
 from mdm_prime.samplers import exact as sampling
-from test_sampling import LINEAR, NO_PREFIX, run
 
 NUM = 20000
 

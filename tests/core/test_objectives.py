@@ -17,7 +17,7 @@ from mdm_prime.core.objectives import (
     true_token_loss,
 )
 from mdm_prime.core.subtokens import Subtokenizer
-from mdm_prime.networks.dit import DiT
+from mdm_prime.networks.modules.dit import DiT
 
 SIZES = [(5, 1), (5, 2), (5, 3), (8, 3), (7, 2)]
 

@@ -6,14 +6,14 @@ from functools import partial
 
 import pytest
 import torch
+from test_sampling import BELOW_ONE, LINEAR, Spy
 
 from enumeration import random_denoiser
 from mdm_prime.core import schedules
 from mdm_prime.core.objectives import consistent
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.errors import UserError
-from mdm_prime.samplers import euler
-from test_sampling import BELOW_ONE, LINEAR, Spy
+from mdm_prime.samplers import euler_steps as euler
 
 CUBIC = schedules.polynomial(3.0)
 STRONG = partial(euler.corrector, a=12.0, n=1.0, b=0.5)

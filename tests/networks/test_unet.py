@@ -1,4 +1,4 @@
-"""The networks for images: the U-Net, its mixture, what `build` makes of a params file, and the classifier.
+"""The networks for images: the U-Net, its mixture, what its section makes of it, and the classifier.
 
 tests/golden/unet.safetensors pins the U-Net's function. Its numbers are this project's own: `y` are sub-tokens and
 `logits` every seventh logit of the network below with the weights of `by_formula`, on a CPU in float32. They were
@@ -14,12 +14,14 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from mdm_prime.experiment.sections import DiTNetwork, MLPNetwork, UNetNetwork
-from mdm_prime.networks.build import build
-from mdm_prime.networks.classifier import ImageClassifier
-from mdm_prime.networks.unet import UNet
+from mdm_prime.experiment.shape import Shape
+from mdm_prime.networks.dit import DiTNetwork
+from mdm_prime.networks.mlp import MLPNetwork
+from mdm_prime.networks.modules.classifier import ImageClassifier
+from mdm_prime.networks.modules.unet import UNet
+from mdm_prime.networks.unet import UNetNetwork
 
-GOLDEN = Path(__file__).parent / "golden" / "unet.safetensors"
+GOLDEN = Path(__file__).parents[1] / "golden" / "unet.safetensors"
 UNET = {"width": 12, "multipliers": (1, 2), "blocks": 1, "attention_at": (2,), "head_width": 6, "norm_groups": 4}
 SECTION = UNetNetwork(kind="unet", **UNET, dropout=0.0, components=2)
 PROBLEM = {"base": 3, "num_subtokens": 2, "vocab_size": 7}
@@ -231,7 +233,7 @@ def test_a_mixture_trains_one_component_for_each_image():
 
 @pytest.mark.parametrize(("channels", "length"), [(1, 64), (2, 128), (3, 192)])
 def test_build_makes_what_the_parameters_say(channels, length):
-    network = build(SECTION, **PROBLEM, length=length, channels=channels)
+    network = SECTION.build(Shape(**PROBLEM, length=length, channels=channels))
     assert isinstance(network, UNet)
     assert network.grid == (channels, 8, 8)
     assert network.components == 2
@@ -240,13 +242,13 @@ def test_build_makes_what_the_parameters_say(channels, length):
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_build_wants_square_images(channels):
-    with pytest.raises(ValueError, match=f"length 60 is not that of a square image with {channels} tokens a pixel"):
-        build(SECTION, **PROBLEM, length=60, channels=channels)
+    with pytest.raises(ValueError, match=r"kind: is unet, for square images; .* length 60"):
+        SECTION.build(Shape(**PROBLEM, length=60, channels=channels))
 
 
 def test_only_a_transformer_is_autoregressive():
-    with pytest.raises(ValueError, match="an autoregressive model needs"):
-        build(SECTION, base=7, num_subtokens=1, vocab_size=7, length=64, causal=True)
+    with pytest.raises(ValueError, match=r"kind: is .*; should be dit for an autoregressive model"):
+        SECTION.build(Shape(base=7, num_subtokens=1, vocab_size=7, length=64, causal=True))
 
 
 def test_other_networks_have_no_use_for_channels():
@@ -254,8 +256,23 @@ def test_other_networks_have_no_use_for_channels():
         kind="dit", width=8, blocks=1, heads=2, conditioning_width=4, dropout=0.0, time_conditioning=False
     )
     for section in (transformer, MLPNetwork(kind="mlp", width=8, blocks=1, time_conditioning=False)):
-        network = build(section, **PROBLEM, length=32, channels=2)
+        network = section.build(Shape(**PROBLEM, length=32, channels=2))
         assert network(*inputs()).shape == (int(inputs()[2].sum()), 7)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"num_subtokens": 4}, r"width: x multipliers\[0\] is 12; should be divisible by 8"),
+        ({"length": 2 * 49}, "multipliers: 2 levels; should be fewer, to halve size 7"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(shape, message):
+    values = {**PROBLEM, "length": 128, "channels": 2} | shape
+    with pytest.raises(ValueError, match=message):
+        SECTION.check(Shape(**values))
+    with pytest.raises(ValueError, match=message):
+        SECTION.build(Shape(**values))
 
 
 def test_embeddings_must_fill_the_first_feature_map():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mdm_prime.experiment.sections import ImageData
+from mdm_prime.experiment.sections.image_data import ImageDataSection
 
 
-def augment(x: Tensor, data: ImageData, generator: torch.Generator) -> Tensor:
+def augment(x: Tensor, data: ImageDataSection, generator: torch.Generator) -> Tensor:
     """Images changed at random, each on its own, as `data.augmentation` says.
 
     none: nothing. flip: mirrored left-right with probability 1/2. shift: moved by -1, 0 or 1 pixels in each of the two

@@ -7,15 +7,15 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from test_euler import CUBIC, run
+from test_sampling import LINEAR
+from test_sampling_distributions import frequencies
 
 from enumeration import all_sequences, chi_square, posterior_denoiser, random_denoiser, random_joint
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.data.known_entropy import MarkovSource
 from mdm_prime.evaluation.oracle import oracle_denoiser
-from mdm_prime.samplers import euler
-from test_euler import CUBIC, run
-from test_sampling import LINEAR
-from test_sampling_distributions import frequencies
+from mdm_prime.samplers import euler_steps as euler
 
 
 def value_distribution(p, z, revealed, subtokenizer, draws):

@@ -1,14 +1,15 @@
 import pytest
 import torch
 
-from mdm_prime.data.augmentation import augment
-from mdm_prime.experiment.sections import DigitsData, ImageData
+from mdm_prime.data.images.digits import DigitsData
+from mdm_prime.experiment.sections.image_data import ImageDataSection
+from mdm_prime.training.augmentation import augment
 
 
 def pictures(augmentation, channels=2, size=5):
     """A shape that no set of images has: every axis counts."""
     values = {"dataset": "x", "channels": 1, "size": size, "vocab_size": 17, "seed": 0, "augmentation": augmentation}
-    return ImageData(**values).model_copy(update={"channels": channels})
+    return ImageDataSection(kind="x", **values).model_copy(update={"channels": channels})
 
 
 def generator(seed=0):

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from test_euler import run
 
 from enumeration import chi_square
 from golden_values import golden
 from mdm_prime.core.subtokens import Subtokenizer
-from mdm_prime.samplers import euler
-from test_euler import run
+from mdm_prime.samplers import euler_steps as euler
 
 
 @pytest.mark.parametrize(("vocab_size", "ell"), [(5, 1), (5, 2), (16, 2), (17, 5), (17, 3), (50, 3)])

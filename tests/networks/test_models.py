@@ -3,11 +3,12 @@ import torch
 from torch import nn
 
 from golden_values import golden
-from mdm_prime.experiment.sections import DiTNetwork, MLPNetwork
-from mdm_prime.networks.build import build
-from mdm_prime.networks.dit import DiT
-from mdm_prime.networks.layers import SubtokenEmbedding
-from mdm_prime.networks.mlp import MLP
+from mdm_prime.experiment.shape import Shape
+from mdm_prime.networks.dit import DiTNetwork
+from mdm_prime.networks.mlp import MLPNetwork
+from mdm_prime.networks.modules.dit import DiT
+from mdm_prime.networks.modules.layers import SubtokenEmbedding
+from mdm_prime.networks.modules.mlp import MLP
 
 TOLERANCE = {"rtol": 0.0, "atol": 1e-5}
 
@@ -192,19 +193,29 @@ PERCEPTRON = MLPNetwork(kind="mlp", width=8, blocks=2, time_conditioning=False)
 
 
 def test_a_fresh_transformer_gives_every_token_the_same_probability():
-    network = build(DIT, base=3, num_subtokens=2, vocab_size=7, length=5)
+    network = DIT.build(Shape(base=3, num_subtokens=2, vocab_size=7, length=5))
     y, t, where = inputs()
     assert not network(y, t, where).any()
 
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_build_makes_what_the_parameters_say(causal):
-    network = build(DIT, base=7, num_subtokens=1, vocab_size=7, length=5, causal=causal)
+    network = DIT.build(Shape(base=7, num_subtokens=1, vocab_size=7, length=5, causal=causal))
     assert isinstance(network, DiT)
     assert [block.causal for block in network.blocks] == [causal]
-    assert isinstance(build(PERCEPTRON, base=3, num_subtokens=2, vocab_size=7, length=5), MLP)
+    assert isinstance(PERCEPTRON.build(Shape(base=3, num_subtokens=2, vocab_size=7, length=5)), MLP)
 
 
 def test_there_is_no_causal_perceptron():
-    with pytest.raises(ValueError, match="an autoregressive model needs"):
-        build(PERCEPTRON, base=7, num_subtokens=1, vocab_size=7, length=5, causal=True)
+    with pytest.raises(ValueError, match=r"kind: is .*; should be dit for an autoregressive model"):
+        PERCEPTRON.build(Shape(base=7, num_subtokens=1, vocab_size=7, length=5, causal=True))
+
+
+@pytest.mark.parametrize(
+    ("num_subtokens", "heads", "message"),
+    [(5, 2, "width: is 24; should be divisible by num_subtokens 5"), (1, 5, "divisible by 2 x heads = 10")],
+)
+def test_a_transformer_that_cannot_be_is_refused(num_subtokens, heads, message):
+    section = DIT.model_copy(update={"heads": heads})
+    with pytest.raises(ValueError, match=message):
+        section.check(Shape(base=2, num_subtokens=num_subtokens, vocab_size=7, length=5))

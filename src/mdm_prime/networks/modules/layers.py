@@ -42,13 +42,6 @@ class TimeEmbedding(nn.Module):
         return embedded
 
 
-class ScaleNorm(nn.LayerNorm):
-    """Layer normalisation with a weight and no bias."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width, bias=False)
-
-
 def rotary_angles(length: int, head_width: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosines and sines (L, head_width) of rotary position embeddings (RoFormer, arXiv 2104.09864, equation 34)."""
     frequencies = 1 / 10000 ** (torch.arange(0, head_width, 2, device=device).float() / head_width)

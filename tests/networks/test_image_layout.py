@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mdm_prime.core.subtokens import Subtokenizer
-from mdm_prime.networks.unet import UNet
+from mdm_prime.networks.modules.unet import UNet
 
-LAYOUTS = load_file(Path(__file__).parent / "golden" / "image_layouts.safetensors")
+LAYOUTS = load_file(Path(__file__).parents[1] / "golden" / "image_layouts.safetensors")
 
 
 @pytest.mark.parametrize("ell", [2, 3, 4, 8])
