@@ -21,7 +21,7 @@ from scipy.stats import binom
 
 from mdm_prime.core.schedules import polynomial
 from mdm_prime.core.subtokens import smallest_base
-from mdm_prime.samplers import euler
+from mdm_prime.samplers import euler_steps as euler
 
 EPS = 1e-3  # of the reference's noise of text, of its smallest time, and of its image likelihood
 VOCABULARY, LENGTH, PERPLEXITY = 50257, 1024, 22.98  # OpenWebText, and MDLM there

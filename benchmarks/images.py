@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mdm_prime.experiment import config
-from mdm_prime.experiment.sections import Curve, ImageSampler
+from mdm_prime.samplers.euler import Curve, ImageSampler
 from mdm_prime.stages.place import mathematics, network_of
 from mdm_prime.stages.sample_images import all_masked, complete
 

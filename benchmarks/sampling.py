@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mdm_prime.experiment import config
-from mdm_prime.experiment.sections import Sampling
+from mdm_prime.experiment.sections.models import Sampling
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.samplers import exact as sampling
 from mdm_prime.stages.place import mathematics, network_of

@@ -25,9 +25,8 @@ from mdm_prime.core.objectives import consistent, sequence_losses, token_log_pro
 from mdm_prime.core.schedules import linear
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.core.super_tokens import to_super_tokens
-from mdm_prime.networks.dit import DiT
-from mdm_prime.networks.layers import ScaleNorm
-from mdm_prime.samplers import euler
+from mdm_prime.networks.modules.dit import DiT
+from mdm_prime.samplers import euler_steps as euler
 
 ALL = load_file(Path(__file__).parent / "golden" / "agreement.safetensors")
 CLOSE = {"rtol": 0.0, "atol": 1e-5}
@@ -72,7 +71,7 @@ def by_formula(network: nn.Module) -> nn.Module:
         wave = torch.sin(0.7 * k**2 + i).view(parameter.shape)
         parameter.data.copy_(wave * (2 / parameter[0].numel()) ** 0.5 if parameter.ndim > 1 else 0.1 * wave)
     for module in network.modules():
-        if isinstance(module, ScaleNorm):
+        if isinstance(module, nn.LayerNorm) and module.bias is None:
             module.weight.data += 1
     return network
 

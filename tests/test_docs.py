@@ -27,7 +27,7 @@ from mdm_prime.evaluation.likelihood import GOLDEN_RATIO, _estimate
 from mdm_prime.evaluation.oracle import copies_of_one_bit, enumerated, terms
 from mdm_prime.experiment import config, layout, sections
 from mdm_prime.reporting.occupancy import expected_idle_steps
-from mdm_prime.samplers import euler
+from mdm_prime.samplers import euler_steps as euler
 from project_copy import PROJECT, copy_project, succeed
 
 DOCS, PACKAGE = PROJECT / "docs", PROJECT / "src" / "mdm_prime"

@@ -58,9 +58,7 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); make it with: {hints.target(path)}"
-        ) from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it with: {hints.target(path)}") from None
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); delete it and run the pipeline again") from None
 

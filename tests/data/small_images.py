@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mdm_prime import data
+from mdm_prime.data.images.batches import ImageBatchesData
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections import ImageBatchesData
 
 SIZE = 4
 LENGTH = 3 * SIZE * SIZE

@@ -7,14 +7,14 @@ import pytest
 from small_images import LENGTH, SIZE, assert_holds, assert_one_line, batch_of, batches, make_images, write_batches
 
 from mdm_prime import data
-from mdm_prime.data import image_sources
+from mdm_prime.data import image_files, pickles
 
 images = pytest.fixture(make_images)
 
 
 @pytest.mark.parametrize(("protocol", "subfolders"), [(2, False), (4, True)])
 def test_batches_of_imagenet(tmp_path, images, monkeypatch, protocol, subfolders):
-    monkeypatch.setattr(image_sources, "ROWS", 3)
+    monkeypatch.setattr(image_files, "ROWS", 3)
     write_batches(tmp_path / "source", images, protocol, subfolders)
     data.prepare("pictures", batches(tmp_path / "source"), tmp_path / "output")
     assert_holds(tmp_path / "output", images)
@@ -24,14 +24,14 @@ def test_one_batch_is_in_memory_at_a_time(tmp_path, images, monkeypatch):
     write_batches(tmp_path / "source", images)
     alive = []
 
-    def load_dictionary(path, original=image_sources.pickles.load_dictionary):
+    def load_dictionary(path, original=pickles.load_dictionary):
         assert not any(reference() is not None for reference in alive)
         batch = original(path)
         batch["data"] = batch["data"].copy()  # an array that owns its memory
         alive.append(weakref.ref(batch["data"]))
         return batch
 
-    monkeypatch.setattr(image_sources.pickles, "load_dictionary", load_dictionary)
+    monkeypatch.setattr(pickles, "load_dictionary", load_dictionary)
     data.prepare("pictures", batches(tmp_path / "source"), tmp_path / "output")
     assert len(alive) == 11
 

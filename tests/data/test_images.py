@@ -8,8 +8,7 @@ from small_images import assert_one_line, batches, make_images, write_batches
 
 from mdm_prime import data
 from mdm_prime.data import arrays
-from mdm_prime.experiment.layout import IMAGE_DATA_FILES
-from mdm_prime.experiment.sections import DigitsData
+from mdm_prime.data.images.digits import DigitsData
 
 images = pytest.fixture(make_images)
 
@@ -21,8 +20,8 @@ def digits(**changes):
 def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path):
     for name, seed in (("first", 0), ("second", 0), ("other", 1)):
         data.prepare("digits", digits(seed=seed), tmp_path / name)
-    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == sorted(IMAGE_DATA_FILES)
-    for name in IMAGE_DATA_FILES:
+    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == sorted(DigitsData.outputs)
+    for name in DigitsData.outputs:
         content = (tmp_path / "first" / name).read_bytes()
         assert content == (tmp_path / "second" / name).read_bytes()
         assert content != (tmp_path / "other" / name).read_bytes()
@@ -60,9 +59,7 @@ def test_digits_are_all_there_once_in_the_same_shares(tmp_path):
 
 
 def test_a_test_fraction_without_every_digit_is_one_line(tmp_path):
-    assert_one_line(
-        digits(test_fraction=0.001), tmp_path, r"images\.pictures\.data\.test_fraction is 0\.001: .*classes"
-    )
+    assert_one_line(digits(test_fraction=0.001), tmp_path, r"tasks\.pictures\.data\.test_fraction is 0\.001: .*classes")
 
 
 def test_the_hash_is_that_of_pixels_and_labels(tmp_path, images):
@@ -94,6 +91,9 @@ def test_an_interrupted_run_leaves_no_meta_json(tmp_path, monkeypatch):
 
 
 def test_importing_the_modules_imports_nothing_heavy():
-    code = "import sys; from mdm_prime.data import image_sources, images, photos, pickles; print(*sys.modules)"
+    code = (
+        "import sys; from mdm_prime.data import image_files, pickles;"
+        "from mdm_prime.data.images import batches, digits, folder, hub, photos; print(*sys.modules)"
+    )
     modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not {"torch", "datasets", "sklearn", "PIL"}.intersection(modules)

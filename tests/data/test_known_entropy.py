@@ -8,10 +8,8 @@ import pytest
 
 from mdm_prime import data
 from mdm_prime.data import arrays, known_entropy
-from mdm_prime.data.known_entropy import MarkovSource
+from mdm_prime.data.known_entropy import KnownEntropyData, MarkovSource
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.layout import DATA_FILES
-from mdm_prime.experiment.sections import KnownEntropyData, ToyData
 
 CONFIG = KnownEntropyData(
     kind="known_entropy",
@@ -41,7 +39,7 @@ def test_initial_distribution_is_stationary():
 
 
 def test_a_source_in_parts_is_refused():
-    with pytest.raises(UserError, match="larger concentration"):
+    with pytest.raises(ValueError, match="larger concentration"):
         known_entropy.stationary(np.eye(3))
 
 
@@ -85,7 +83,7 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path):
     for name in ("first", "second"):
         data.prepare("known_entropy", CONFIG, tmp_path / name)
     names = sorted(path.name for path in (tmp_path / "first").iterdir())
-    assert names == sorted(DATA_FILES["known_entropy"])
+    assert names == sorted(KnownEntropyData.outputs)
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
@@ -101,8 +99,8 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path):
 
 
 def test_more_training_data_leaves_source_and_validation_as_they_are(tmp_path):
-    known_entropy.prepare(CONFIG, tmp_path / "small")
-    known_entropy.prepare(CONFIG.model_copy(update={"train_sequences": 401}), tmp_path / "large")
+    data.prepare("known_entropy", CONFIG, tmp_path / "small")
+    data.prepare("known_entropy", CONFIG.model_copy(update={"train_sequences": 401}), tmp_path / "large")
     for name in ("validation.npy", "source.npz"):
         assert (tmp_path / "small" / name).read_bytes() == (tmp_path / "large" / name).read_bytes()
     assert len(np.load(tmp_path / "large" / "train.npy")) == 401
@@ -114,20 +112,20 @@ def test_seed_matters():
 
 
 def test_an_interrupted_run_leaves_no_meta_json(tmp_path, monkeypatch):
-    known_entropy.prepare(CONFIG, tmp_path)
+    data.prepare("known_entropy", CONFIG, tmp_path)
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(known_entropy, "sample", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        known_entropy.prepare(CONFIG, tmp_path)
+        data.prepare("known_entropy", CONFIG, tmp_path)
     assert not (tmp_path / "meta.json").exists()
 
 
 @pytest.mark.parametrize("damage", ["", "not a zip file"])
 def test_a_damaged_source_is_one_line(tmp_path, damage):
-    known_entropy.prepare(CONFIG, tmp_path)
+    data.prepare("known_entropy", CONFIG, tmp_path)
     (tmp_path / "source.npz").write_text(damage)
     with pytest.raises(UserError, match=r"source\.npz.*run the pipeline again") as error:
         known_entropy.load_source(tmp_path)
@@ -137,22 +135,13 @@ def test_a_damaged_source_is_one_line(tmp_path, damage):
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="choose another folder"):
-        known_entropy.prepare(CONFIG, tmp_path / "file" / "data")
+        data.prepare("known_entropy", CONFIG, tmp_path / "file" / "data")
 
 
-def test_a_task_takes_its_own_kind_of_data_only(tmp_path):
-    toy = ToyData(
-        kind="toy",
-        image="china.jpg",
-        vocab_size=8,
-        contrast=1.0,
-        train_sequences=1,
-        validation_sequences=1,
-        seed=0,
-    )
-    with pytest.raises(UserError, match=r"known_entropy\.data\.kind is 'toy'"):
-        data.prepare("known_entropy", toy, tmp_path)
-    assert not list(tmp_path.iterdir())
+def test_a_data_set_belongs_to_the_task_it_is_prepared_for(tmp_path):
+    data.prepare("another", CONFIG, tmp_path)
+    assert json.loads((tmp_path / "meta.json").read_text())["task"] == "another"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(CONFIG.outputs)
 
 
 def test_importing_the_module_does_not_import_torch():

@@ -6,8 +6,8 @@ from PIL import Image
 from small_images import SIZE, assert_one_line, load
 
 from mdm_prime import data
-from mdm_prime.data import photos
-from mdm_prime.experiment.sections import PhotosData
+from mdm_prime.data.images import photos
+from mdm_prime.data.images.photos import PhotosData
 
 
 def photographs(folder=None, **changes):
@@ -123,7 +123,7 @@ PHOTO_ERRORS = {
     "fewer than photographs": (
         lambda folder: Image.new("RGB", (50, 50)).save(folder / "2.png"),
         {"test_images": 2},
-        r"images\.pictures\.data\.test_images is 2; allowed: at least 3",
+        r"tasks\.pictures\.data\.test_images is 2; allowed: at least 3",
     ),
 }
 

@@ -10,10 +10,9 @@ import pytest
 from mdm_prime import data
 from mdm_prime.data import arrays, text
 from mdm_prime.data import tokenizer as tokenizers
-from mdm_prime.data.documents import Corpus
+from mdm_prime.data.documents import Corpus, HubText
+from mdm_prime.data.text import TextData
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.layout import DATA_FILES
-from mdm_prime.experiment.sections import HubText, TextData
 
 WORDS = ("sub-token", "mask", "naïve", "Größe", "entropy", "bound", "日本", "loss", "<|endoftext|>", "line\nend", "😀")
 
@@ -54,7 +53,7 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path, own_files):
     for name in ("first", "second"):
         data.prepare("text", config_of(own_files), tmp_path / name)
     names = sorted(path.name for path in (tmp_path / "first").iterdir())
-    assert names == sorted(DATA_FILES["text"])
+    assert names == sorted(TextData.outputs)
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
@@ -73,8 +72,8 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path, own_files):
 def test_threads_change_no_byte(tmp_path, own_files):
     code = (
         "import sys; from pathlib import Path;"
-        "from mdm_prime.experiment.sections import TextData; from mdm_prime.data import text;"
-        "text.prepare(TextData.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
+        "from mdm_prime import data; from mdm_prime.data.text import TextData;"
+        "data.prepare('text', TextData.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
     )
     for threads in ("1", "4"):
         environment = os.environ | {"RAYON_NUM_THREADS": threads, "PYTHONHASHSEED": threads}
@@ -83,12 +82,12 @@ def test_threads_change_no_byte(tmp_path, own_files):
             check=True,
             env=environment,
         )
-    for name in DATA_FILES["text"]:
+    for name in TextData.outputs:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "4" / name).read_bytes()
 
 
 def test_the_stored_tokens_are_the_documents_and_none_is_on_both_sides(tmp_path, own_files):
-    text.prepare(config_of(own_files, length=1), tmp_path)
+    data.prepare("text", config_of(own_files, length=1), tmp_path)
     train, validation = (stored_documents(tmp_path, name) for name in ("train", "validation"))
     assert sorted(train + validation) == sorted(path.read_text() for path in own_files)
     assert not set(train) & set(validation)
@@ -126,7 +125,7 @@ def test_both_sides_have_a_document(fraction, expected):
 
 def test_validation_bytes_are_those_of_the_kept_text(tmp_path, own_files):
     for length in (1, 16, 17):
-        text.prepare(config_of(own_files, length=length), tmp_path)
+        data.prepare("text", config_of(own_files, length=length), tmp_path)
         kept = stored_documents(tmp_path, "validation")
         expected = sum(len(document.rstrip("\ufffd").encode()) for document in kept)
         assert json.loads((tmp_path / "meta.json").read_text())["validation_bytes"] == expected
@@ -137,7 +136,7 @@ def test_a_character_that_is_cut_does_not_count(tmp_path):
     files = [tmp_path / f"{i}.txt" for i in range(2)]
     for file, face in zip(files, "😀😁", strict=True):
         file.write_text(face * 100)
-    text.prepare(config_of(files, vocab_size=257, length=7), tmp_path / "output")
+    data.prepare("text", config_of(files, vocab_size=257, length=7), tmp_path / "output")
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
     assert meta["validation_sequences"] == 401 // 7  # a separator is the 401st token
     assert meta["validation_bytes"] == 396  # 99 faces, of 399 bytes
@@ -150,7 +149,7 @@ def test_the_tokenizer_has_seen_no_validation_text(tmp_path):
         files.append(tmp_path / f"{i}.txt")
         files[-1].write_text(document + f" w{chr(97 + i) * 6}" * 200)
     output = tmp_path / "output"
-    text.prepare(config_of(files, vocab_size=340), output)
+    data.prepare("text", config_of(files, vocab_size=340), output)
     tokenizer = tokenizers.load_tokenizer(output / "tokenizer.json")
     validation = " ".join(stored_documents(output, "validation"))
     for i in range(10):
@@ -162,7 +161,7 @@ def test_a_single_file_is_cut_at_line_ends(tmp_path):
     lines = [f"line {i} of a book, {i * i}\n" for i in range(500)]
     book = tmp_path / "book.txt"
     book.write_text("".join(lines))
-    text.prepare(config_of([book], length=1, validation_fraction=0.1), tmp_path / "output")
+    data.prepare("text", config_of([book], length=1, validation_fraction=0.1), tmp_path / "output")
     train, validation = (stored_documents(tmp_path / "output", name) for name in ("train", "validation"))
     assert (len(train), len(validation)) == (9, 1)
     assert sorted("".join(train + validation).splitlines(keepends=True)) == sorted(lines)
@@ -172,7 +171,7 @@ def test_a_single_file_is_cut_at_line_ends(tmp_path):
 def test_a_text_of_one_line_cannot_be_split(tmp_path):
     (tmp_path / "line.txt").write_text("all in one line " * 1000)
     with pytest.raises(UserError, match="one document of one line"):
-        text.prepare(config_of([tmp_path / "line.txt"]), tmp_path / "output")
+        data.prepare("text", config_of([tmp_path / "line.txt"]), tmp_path / "output")
 
 
 HUB_FILES = {
@@ -192,17 +191,17 @@ def test_local_files_with_the_columns_of_the_hub(tmp_path, own_files, name):
     path.parent.mkdir(exist_ok=True)
     HUB_FILES[name](pd.DataFrame({"id": range(24), "text": [*documents, "", " \n"]}), path)
     source = path if path.parent == tmp_path else path.parent
-    text.prepare(config_of(hub=HubText(path=str(source))), tmp_path / "hub")
-    text.prepare(config_of(own_files), tmp_path / "files")
+    data.prepare("text", config_of(hub=HubText(path=str(source))), tmp_path / "hub")
+    data.prepare("text", config_of(own_files), tmp_path / "files")
     for file in ("train.npy", "validation.npy", "tokenizer.json"):
         assert (tmp_path / "hub" / file).read_bytes() == (tmp_path / "files" / file).read_bytes()
     assert str(tmp_path) not in (tmp_path / "hub" / "meta.json").read_text()
 
 
-def test_local_text_has_a_document_a_line(tmp_path):
+def test_a_single_file_of_plain_text_has_a_document_for_each_line(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("\n\n".join(make_documents(30)).replace("line\nend", "end"))
-    text.prepare(config_of(hub=HubText(path=str(path))), tmp_path / "output")
+    data.prepare("text", config_of(hub=HubText(path=str(path))), tmp_path / "output")
     assert json.loads((tmp_path / "output" / "meta.json").read_text())["corpus"]["documents"] == 30
 
 
@@ -231,7 +230,7 @@ def test_errors_of_hub_are_one_line(tmp_path, case):
     hub, message = HUB_ERRORS[case]
     hub = hub.model_copy(update={"path": str(tmp_path / hub.path)})
     with pytest.raises(UserError, match=message) as error:
-        text.prepare(config_of(hub=hub), tmp_path / "output")
+        data.prepare("text", config_of(hub=hub), tmp_path / "output")
     assert "\n" not in str(error.value)
     assert not list((tmp_path / "output").iterdir())
 
@@ -256,16 +255,16 @@ def test_errors_of_files_are_one_line(tmp_path, own_files, case):
         own_files = [tmp_path / "bad.txt"]
         own_files[0].write_bytes(content)
     with pytest.raises(UserError, match=message) as error:
-        text.prepare(config_of(own_files, **changes), tmp_path / "output")
+        data.prepare("text", config_of(own_files, **changes), tmp_path / "output")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "output" / "meta.json").exists()
     assert not (tmp_path / "output" / "train.npy").exists()
 
 
 def test_a_byte_order_mark_is_no_text(tmp_path, own_files):
-    text.prepare(config_of(own_files), tmp_path / "without")
+    data.prepare("text", config_of(own_files), tmp_path / "without")
     own_files[0].write_bytes(b"\xef\xbb\xbf" + own_files[0].read_bytes())
-    text.prepare(config_of(own_files), tmp_path / "with")
+    data.prepare("text", config_of(own_files), tmp_path / "with")
     assert (tmp_path / "with" / "meta.json").read_bytes() == (tmp_path / "without" / "meta.json").read_bytes()
 
 
@@ -273,35 +272,35 @@ def test_a_missing_file_is_one_line(tmp_path, own_files):
     config = config_of(own_files)
     own_files[5].unlink()
     with pytest.raises(UserError, match=r"5\.txt: cannot be read"):
-        text.prepare(config, tmp_path / "output")
+        data.prepare("text", config, tmp_path / "output")
 
 
 def test_a_given_tokenizer_is_used_as_it_is(tmp_path, own_files):
-    text.prepare(config_of(own_files), tmp_path / "trained")
+    data.prepare("text", config_of(own_files), tmp_path / "trained")
     path = tmp_path / "given.json"
     path.write_bytes((tmp_path / "trained" / "tokenizer.json").read_bytes())
-    text.prepare(config_of(own_files, tokenizer=str(path)), tmp_path / "given")
-    for name in DATA_FILES["text"]:
+    data.prepare("text", config_of(own_files, tokenizer=str(path)), tmp_path / "given")
+    for name in TextData.outputs:
         assert (tmp_path / "given" / name).read_bytes() == (tmp_path / "trained" / name).read_bytes()
 
     with pytest.raises(UserError, match=r"vocab_size is 301; allowed with the tokenizer .*: 300"):
-        text.prepare(config_of(own_files, tokenizer=str(path), vocab_size=301), tmp_path / "other")
+        data.prepare("text", config_of(own_files, tokenizer=str(path), vocab_size=301), tmp_path / "other")
 
 
 def test_a_given_tokenizer_must_end_documents(tmp_path, own_files):
-    text.prepare(config_of(own_files), tmp_path / "trained")
+    data.prepare("text", config_of(own_files), tmp_path / "trained")
     path = tmp_path / "given.json"
     path.write_text((tmp_path / "trained" / "tokenizer.json").read_text().replace("<|endoftext|>", "[other]"))
     with pytest.raises(UserError, match="no token that ends a document"):
-        text.prepare(config_of(own_files, tokenizer=str(path)), tmp_path / "output")
+        data.prepare("text", config_of(own_files, tokenizer=str(path)), tmp_path / "output")
     path.write_text("{}")
     with pytest.raises(UserError, match=r"given\.json: no tokenizer") as error:
-        text.prepare(config_of(own_files, tokenizer=str(path)), tmp_path / "output")
+        data.prepare("text", config_of(own_files, tokenizer=str(path)), tmp_path / "output")
     assert "\n" not in str(error.value)
 
 
 def test_encode_and_decode(tmp_path, own_files):
-    text.prepare(config_of(own_files), tmp_path)
+    data.prepare("text", config_of(own_files), tmp_path)
     tokenizer = tokenizers.load_tokenizer(tmp_path / "tokenizer.json")
     sentence = "naïve <|endoftext|> 日本\n"
     ids = tokenizers.encode(tokenizer, sentence)

@@ -6,9 +6,8 @@ from PIL import Image
 
 from mdm_prime import data
 from mdm_prime.data import arrays, toy
+from mdm_prime.data.toy import ToyData
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.layout import DATA_FILES
-from mdm_prime.experiment.sections import ToyData
 
 
 def config_of(image, **changes):
@@ -73,7 +72,7 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path, drawing):
     for name in ("first", "second"):
         data.prepare("toy", config, tmp_path / name)
     names = sorted(path.name for path in (tmp_path / "first").iterdir())
-    assert names == sorted(DATA_FILES["toy"])
+    assert names == sorted(ToyData.outputs)
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
     train = np.load(tmp_path / "first" / "train.npy")
@@ -99,12 +98,12 @@ def test_a_corrupt_image_is_one_line(tmp_path, drawing, damage):
     path = tmp_path / "corrupt.png"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"toy\.data\.image: .*corrupt\.png cannot be read") as error:
-        toy.prepare(config_of(path), tmp_path / "output")
+        data.prepare("toy", config_of(path), tmp_path / "output")
     assert "\n" not in str(error.value)
     assert not list((tmp_path / "output").iterdir())
 
 
 def test_an_image_of_one_tone_is_refused(tmp_path):
     Image.new("L", (10, 10), 128).save(tmp_path / "gray.png")
-    with pytest.raises(UserError, match="single tone"):
+    with pytest.raises(ValueError, match="single tone"):
         toy.density(str(tmp_path / "gray.png"), 4, 1.0)

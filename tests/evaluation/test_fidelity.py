@@ -10,7 +10,7 @@ from torch import nn
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import fidelity
 from mdm_prime.evaluation.fidelity import ClassifierFeatures, InceptionFeatures, Scores, compare, to_bytes
-from mdm_prime.experiment.sections import Fidelity
+from mdm_prime.experiment.sections.images import Fidelity
 
 SETTINGS = Fidelity(inception_weights=None, kid_subset_size=60, neighbours=3, batch_size=50, seed=0)
 

@@ -8,10 +8,9 @@ import torch
 
 from mdm_prime.core.objectives import sequence_losses
 from mdm_prime.core.subtokens import Subtokenizer
-from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token, make_source
+from mdm_prime.data.known_entropy import KnownEntropyData, MarkovSource, entropy_per_token, make_source
 from mdm_prime.evaluation import oracle
 from mdm_prime.experiment import config
-from mdm_prime.experiment.sections import KnownEntropyData
 
 DEFAULT = Path(__file__).parents[2] / "params" / "default.yaml"
 

@@ -13,7 +13,7 @@ from official_files import TEXT, by_formula, other_libraries, save, text_checkpo
 
 from golden_values import golden
 from mdm_prime.errors import UserError
-from mdm_prime.networks.dit import DiT
+from mdm_prime.networks.modules.dit import DiT
 from mdm_prime.official import imported
 from mdm_prime.official.importing import import_checkpoint
 

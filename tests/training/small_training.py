@@ -5,8 +5,8 @@ import torch
 
 from mdm_prime.core import schedules
 from mdm_prime.core.subtokens import Subtokenizer
-from mdm_prime.experiment.sections import Training
-from mdm_prime.networks.dit import DiT
+from mdm_prime.experiment.sections.models import Training
+from mdm_prime.networks.modules.dit import DiT
 from mdm_prime.training import loop
 from mdm_prime.training.losses import masked_loss
 

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections import Classifier
-from mdm_prime.networks.classifier import ImageClassifier
+from mdm_prime.experiment.sections.images import Classifier
+from mdm_prime.networks.modules.classifier import ImageClassifier
 from mdm_prime.training.classifier import accuracy, train_classifier
 
 CPU = torch.device("cpu")

@@ -20,7 +20,10 @@ FAILURES = "MDM_PRIME_FAILURES"  # environment variable: a file of Snakemake's, 
 
 
 class StageVerb(NamedTuple):
-    """A verb that makes results: `function(place, name)` of a module of stages, `function(name, config, results)` of reporting."""
+    """A verb that makes results.
+
+    Its function is called with a workspace and the name; one of reporting with the name, config and results.
+    """
 
     module: str
     function: str
@@ -173,14 +176,14 @@ def _stage(options: argparse.Namespace) -> None:
         if stage.module.startswith("reporting"):
             function(*([options.name] if stage.argument else []), loaded, options.results)
         else:
-            from mdm_prime.stages.place import Place
+            from mdm_prime.stages.workspace import Workspace
 
-            function(Place(loaded, options.results, options.params), *([options.name] if stage.argument else []))
+            function(Workspace(loaded, options.results, options.params), *([options.name] if stage.argument else []))
     if outputs and not {"DVC_STAGE", FAILURES} & os.environ.keys():  # typed by a person
         print(f"made {outputs[0]}" + (f" and {len(outputs) - 1} more files" if outputs[1:] else ""))
 
 
-# ---- what makes no result of its own ----------------------------------------------------------------------------------
+# ---- what makes no result of its own --------------------------------------------------------------------------------
 
 
 def _check_params(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The two objectives: the published loss, and the bound on the likelihood.
+"""The terms of the two objectives: the published loss, and the bound on the likelihood.
 
 `joint_loss` scores every token by the joint log-probability of its sub-tokens (the paper's objective). For more than
 one sub-token it is not a bound on the likelihood. `nelbo` scores every masked sub-token by its own marginal and is a
@@ -130,7 +130,7 @@ def sequence_losses(
     joint: bool = True,
     marginal: bool = True,
 ) -> Losses:
-    """Both sums of design section 2, without their weight, for tokens x (B, L) and noised sub-tokens y (B, L, ell).
+    """Both sums, without their weight w(t), for tokens x (B, L) and noised sub-tokens y (B, L, ell).
 
     Logits are asked for only where a term can differ from zero: at positions with a masked sub-token, and, for the
     published loss without carry-over, everywhere (it also scores positions whose sub-tokens are all visible).

@@ -10,10 +10,21 @@ from typing import Any
 
 from mdm_prime.data import pydocs
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections import HubText, TextData
+from mdm_prime.experiment.sections.base import Section
 
 BUILDERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".txt": "text"}
 ROWS = 1000  # read at once
+
+
+class HubText(Section):
+    """A text data set read through the `datasets` library; a folder of plain text has a document for each file, a
+    single file one for each line.
+    """
+
+    path: str  # hub name, or a folder or file on this machine
+    name: str | None = None
+    split: str = "train"
+    text_column: str = "text"
 
 
 @dataclass(frozen=True)
@@ -29,48 +40,65 @@ class Corpus:
     read: Callable[[], Iterator[str]]
 
 
-def corpus(config: TextData) -> Corpus:
-    """The corpus that `files` or `hub` names, the embedded one without them.
+def matching(pattern: str) -> list[Path]:
+    """The files that a name stands for, sorted: itself, all below a folder (hidden ones apart), or those of a glob."""
+    path = Path(pattern)
+    relative = path.relative_to(path.anchor).as_posix()
+    found = [path] if path.exists() else Path(path.anchor).glob(relative)
+    below = [path for entry in found for path in (entry.rglob("*") if entry.is_dir() else [entry])]
+    return sorted({path for path in below if path.is_file() and not path.name.startswith(".")})
+
+
+def corpus(names: tuple[str, ...], hub: HubText | None, key: str) -> Corpus:
+    """The corpus of the files that are named, or of `hub`; the embedded one without either.
+
+    Args:
+        names: files, folders and globs.
+        hub: a data set of the hub.
+        key: of the data in the params file, for messages.
 
     Raises UserError, here or while reading, for a file or data set that cannot be read, holds no text, is not UTF-8 or
-    lacks the column.
+    lacks the column; ValueError when there is no embedded text.
     """
-    if config.files:
-        name = ", ".join(Path(file).name for file in config.files)
-        return Corpus(name, lambda: (_read_file(Path(file)) for file in config.files))
-    if config.hub:
-        return _hub_corpus(config.hub)
+    if names:
+        paths = list(dict.fromkeys(path for name in names for path in matching(name) or [Path(name)]))
+        return Corpus(
+            ", ".join(path.name for path in paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else ""),
+            lambda: (_read_file(path, key) for path in paths),
+        )
+    if hub:
+        return _hub_corpus(hub, key)
     texts = pydocs.documents()
     return Corpus(f"pydocs of Python {sys.version_info.major}.{sys.version_info.minor}", lambda: iter(texts))
 
 
-def _read_file(path: Path) -> str:
+def _read_file(path: Path, key: str) -> str:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"text.data.files: {path}: cannot be read ({error.strerror}); give a text file") from None
+        raise UserError(f"{key}.files: {path}: cannot be read ({error.strerror}); give a text file") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"text.data.files: {path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+        raise UserError(f"{key}.files: {path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
     if not text.strip():
-        raise UserError(f"text.data.files: {path}: holds no text; remove it from the list")
+        raise UserError(f"{key}.files: {path}: holds no text; remove it from the list")
     return text
 
 
-def _hub_corpus(hub: HubText) -> Corpus:
-    rows = _load(hub)
+def _hub_corpus(hub: HubText, key: str) -> Corpus:
+    rows = _load(hub, key)
 
     def read() -> Iterator[str]:
         try:
             for batch in rows.iter(batch_size=ROWS):
                 if hub.text_column not in batch:
                     raise UserError(
-                        f"text.data.hub.text_column: {hub.path} has no column {hub.text_column!r}; "
+                        f"{key}.hub.text_column: {hub.path} has no column {hub.text_column!r}; "
                         f"allowed: {', '.join(batch)}"
                     )
                 for text in batch[hub.text_column]:
                     if text is not None and not isinstance(text, str):
                         raise UserError(
-                            f"text.data.hub.text_column: column {hub.text_column!r} of {hub.path} holds "
+                            f"{key}.hub.text_column: column {hub.text_column!r} of {hub.path} holds "
                             f"{type(text).__name__}, not text; allowed: a column of strings"
                         )
                     if text and text.strip():
@@ -78,39 +106,43 @@ def _hub_corpus(hub: HubText) -> Corpus:
         except UserError:
             raise
         except Exception as error:
-            raise _unreadable(hub, error) from None
+            raise _unreadable(hub, key, error) from None
 
     name = Path(hub.path).name if Path(hub.path).exists() else hub.path
     return Corpus(" ".join([name, *([hub.name] if hub.name else []), hub.split]), read)
 
 
-def _load(hub: HubText) -> Any:
+def _load(hub: HubText, key: str) -> Any:
     """A data set of the hub, downloaded once, or local files, streamed so that no copy of them is made."""
     import datasets
 
     path = Path(hub.path)
     local = path.exists()
+    options: dict[str, Any] = {}
     try:
         if path.is_file():
             if path.suffix not in BUILDERS:
                 raise UserError(
-                    f"text.data.hub.path: {path}: unknown suffix {path.suffix!r}; allowed: {', '.join(BUILDERS)}, "
-                    "a folder or the name of a data set (plain text of one document belongs to text.data.files)"
+                    f"{key}.hub.path: {path}: unknown suffix {path.suffix!r}; allowed: {', '.join(BUILDERS)}, "
+                    f"a folder or the name of a data set (plain text of one document belongs to {key}.files)"
                 )
-            return datasets.load_dataset(
-                BUILDERS[path.suffix], name=hub.name, data_files={hub.split: str(path)}, split=hub.split, streaming=True
-            )
-        return datasets.load_dataset(hub.path, name=hub.name, split=hub.split, streaming=local)
+            builder = BUILDERS[path.suffix]
+            options = {"data_files": {hub.split: str(path)}}
+        else:
+            builder = hub.path
+        if path.is_dir() and {file.suffix for file in matching(hub.path)} & set(BUILDERS) == {".txt"}:
+            options["sample_by"] = "document"  # one for each file, not for each line
+        return datasets.load_dataset(builder, name=hub.name, split=hub.split, streaming=local, **options)
     except UserError:
         raise
     except Exception as error:  # the library and its loaders raise errors of many kinds
-        raise _unreadable(hub, error) from None
+        raise _unreadable(hub, key, error) from None
 
 
-def _unreadable(hub: HubText, error: Exception) -> UserError:
+def _unreadable(hub: HubText, key: str, error: Exception) -> UserError:
     empty = isinstance(error, StopIteration)  # what the loaders raise for a file without rows
     reason = "it holds no rows" if empty else " ".join(str(error).split()) or type(error).__name__
     return UserError(
-        f"text.data.hub: {hub.path} (name {hub.name}, split {hub.split}) cannot be read: {reason}; "
+        f"{key}.hub: {hub.path} (name {hub.name}, split {hub.split}) cannot be read: {reason}; "
         "give a data set of the hub, or a folder or file on this machine"
     )

@@ -5,14 +5,56 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from mdm_prime import files
 from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections import KnownEntropyData
+from mdm_prime.experiment.sections.data import DataSection
+
+
+class KnownEntropyData(DataSection):
+    """A seeded first-order Markov source whose entropy is known exactly."""
+
+    outputs: ClassVar[tuple[str, ...]] = ("train.npy", "validation.npy", "meta.json", "source.npz")
+    kind: Literal["known_entropy"]
+    vocab_size: Annotated[int, Field(ge=2)]
+    length: PositiveInt
+    concentration: PositiveFloat  # of the Dirichlet rows: small values make a sparse, predictable source
+    train_sequences: PositiveInt
+    validation_sequences: PositiveInt
+
+    def prepare(self, output: Path, task: str, key: str) -> None:
+        """Writes the sequences, source.npz (initial, transition) and meta.json."""
+        arrays.start(output)
+        try:
+            source = make_source(self)
+        except ValueError as error:
+            raise UserError(f"{key}: {error}") from None
+        sizes = {"train": self.train_sequences, "validation": self.validation_sequences}
+        for (name, size), rng in zip(sizes.items(), _generators(self)[1:], strict=True):
+            x = sample(source, size, rng).astype(arrays.token_dtype(self.vocab_size))
+            arrays.save_array(output / f"{name}.npy", x)
+        with files.replacing(output / "source.npz") as temporary:
+            np.savez(temporary, initial=source.initial, transition=source.transition)
+        arrays.save_meta(
+            output,
+            {
+                "task": task,
+                "vocab_size": self.vocab_size,
+                "length": self.length,
+                "train_sequences": self.train_sequences,
+                "validation_sequences": self.validation_sequences,
+                "entropy_per_token": entropy_per_token(source),
+                "sha256": hashlib.sha256(source.initial.tobytes() + source.transition.tobytes()).hexdigest(),
+                "corpus": {"name": "Markov source", "concentration": self.concentration, "seed": self.seed},
+                "validation_bytes": None,
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -45,13 +87,13 @@ def make_source(config: KnownEntropyData) -> MarkovSource:
 def stationary(transition: NDArray[np.float64]) -> NDArray[np.float64]:
     """The distribution pi, (V,), with pi @ transition = pi.
 
-    Raises UserError when there is more than one, as rows of very small concentration can have it.
+    Raises ValueError when there is more than one, as rows of very small concentration can have it.
     """
     size = len(transition)
     balance = np.vstack([transition.T - np.eye(size), np.ones(size)])
     pi, _, rank, _ = np.linalg.lstsq(balance, np.append(np.zeros(size), 1.0), rcond=None)
     if rank < size:
-        raise UserError("known_entropy.data: the source falls into parts; give a larger concentration or another seed")
+        raise ValueError("the source falls into parts; give a larger concentration or another seed")
     pi = np.clip(pi, 0.0, None)
     return np.asarray(pi / pi.sum())
 
@@ -81,32 +123,6 @@ def sample(source: MarkovSource, num: int, rng: np.random.Generator) -> NDArray[
             here = x[:, i - 1] == a
             x[here, i] = np.searchsorted(steps[a], uniform[here], side="right")
     return x
-
-
-def prepare(config: KnownEntropyData, output: Path) -> None:
-    """Writes train.npy, validation.npy, source.npz (initial, transition) and meta.json into `output`."""
-    arrays.start(output)
-    source = make_source(config)
-    sizes = {"train": config.train_sequences, "validation": config.validation_sequences}
-    for (name, size), rng in zip(sizes.items(), _generators(config)[1:], strict=True):
-        x = sample(source, size, rng).astype(arrays.token_dtype(config.vocab_size))
-        arrays.save_array(output / f"{name}.npy", x)
-    with files.replacing(output / "source.npz") as temporary:
-        np.savez(temporary, initial=source.initial, transition=source.transition)
-    arrays.save_meta(
-        output,
-        {
-            "task": "known_entropy",
-            "vocab_size": config.vocab_size,
-            "length": config.length,
-            "train_sequences": config.train_sequences,
-            "validation_sequences": config.validation_sequences,
-            "entropy_per_token": entropy_per_token(source),
-            "sha256": hashlib.sha256(source.initial.tobytes() + source.transition.tobytes()).hexdigest(),
-            "corpus": {"name": "Markov source", "concentration": config.concentration, "seed": config.seed},
-            "validation_bytes": None,
-        },
-    )
 
 
 def load_source(folder: str | Path) -> MarkovSource:

@@ -14,8 +14,6 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdm_prime.errors import UserError
-
 # Folders without prose of their own: tests, other people's packages, generated tables, test fixtures.
 EXCLUDED = {"__pycache__", "dist-packages", "encodings", "idle_test", "lib2to3", "site-packages", "test", "tests"}
 MIN_CHARACTERS = 300  # a shorter document teaches nothing but its separators
@@ -33,14 +31,14 @@ def documents(library: Path | None = None) -> list[str]:
     Args:
         library: folder of the standard library's sources; that of the running Python by default.
 
-    Raises UserError when the folder holds no documentation.
+    Raises ValueError when the folder holds no documentation.
     """
     library = library or Path(sysconfig.get_path("stdlib"))
     seen: set[str] = set()
     texts = [_without_repetition(parts, seen) for parts in _parts(library)]
     kept = [text for text in texts if len(text) >= MIN_CHARACTERS]
     if not kept:
-        raise UserError(f"{library}: no documentation strings found; give your own text as text.data.files")
+        raise ValueError(f"{library} holds no documentation strings")
     return kept
 
 

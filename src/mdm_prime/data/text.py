@@ -8,21 +8,108 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt, model_validator
 
 from mdm_prime import files
-from mdm_prime.data import arrays
-from mdm_prime.data.documents import Corpus, corpus
-from mdm_prime.data.tokenizer import encode_documents, given_tokenizer, separator_id, train_tokenizer
+from mdm_prime.data import arrays, tokenizer
+from mdm_prime.data.documents import Corpus, HubText, corpus, matching
+from mdm_prime.data.splitting import content_hash, heldout_threshold
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections import TextData
+from mdm_prime.experiment.sections.base import Fraction
+from mdm_prime.experiment.sections.data import DataSection
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 BATCH_CHARACTERS = 2**21  # encoded at once; bounds the memory, changes no token
+
+
+class TextData(DataSection):
+    """Text: the embedded documentation of Python, own files, or a data set of the hub."""
+
+    outputs: ClassVar[tuple[str, ...]] = ("train.npy", "validation.npy", "meta.json", "tokenizer.json")
+    has_text: ClassVar[bool] = True
+    kind: Literal["text"]
+    files: tuple[str, ...] = ()  # files, folders and globs, a document each file; empty: the embedded text, or `hub`
+    hub: HubText | None = None
+    tokenizer: str | None = None  # a tokenizers JSON file or a hub name; null trains byte-level BPE
+    vocab_size: Annotated[int, Field(ge=257)]
+    length: PositiveInt
+    validation_fraction: Fraction
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TextData:
+        if self.files and self.hub:
+            raise ValueError("give either files or hub, not both")
+        for pattern in self.files:
+            if not matching(pattern):
+                raise ValueError(f"files: no such file: {pattern}")
+        if self.tokenizer and self.tokenizer.endswith(".json") and not Path(self.tokenizer).is_file():
+            raise ValueError(f"tokenizer: no such file: {self.tokenizer}")
+        return self
+
+    def prepare(self, output: Path, task: str, key: str) -> None:
+        """Writes the sequences, tokenizer.json and meta.json.
+
+        The corpus is read two to four times and not held in memory, the embedded one apart.
+        """
+        arrays.start(output)
+        try:
+            source, split = split_by_document(corpus(self.files, self.hub, key), self.validation_fraction, self.seed)
+        except ValueError as error:
+            raise UserError(f"{key}: {error}") from None
+        if self.tokenizer is None:
+            training_texts = (text for text in source.read() if not split.is_validation(text))
+            encoder = tokenizer.train_tokenizer(training_texts, self.vocab_size, key)
+        else:
+            encoder = tokenizer.given_tokenizer(self.tokenizer, self.vocab_size, key)
+        with files.replacing(output / "tokenizer.json") as temporary:
+            encoder.save(str(temporary))
+        shape = self.vocab_size, self.length
+        with (
+            arrays.writing_sequences(output / "train.npy", *shape) as train,
+            arrays.writing_sequences(output / "validation.npy", *shape) as validation,
+        ):
+            for texts in _batches(source.read()):
+                for text, tokens in zip(texts, tokenizer.encode_documents(encoder, texts), strict=True):
+                    (validation if split.is_validation(text) else train).append(tokens)
+            for name, writer in (("training", train), ("validation", validation)):
+                if writer.sequences == 0:
+                    raise UserError(
+                        f"{key}: the {name} documents have {writer.tokens} tokens, less than one sequence of length "
+                        f"{self.length}; give more text, a smaller length or another validation_fraction"
+                    )
+        arrays.save_meta(
+            output,
+            {
+                "task": task,
+                "vocab_size": self.vocab_size,
+                "length": self.length,
+                "train_sequences": train.sequences,
+                "validation_sequences": validation.sequences,
+                "entropy_per_token": None,
+                "sha256": split.sha256,
+                "corpus": {
+                    "name": source.name,
+                    "documents": split.documents,
+                    "bytes": split.bytes,
+                    "python": platform.python_version(),
+                    "train_tokens": train.tokens,
+                    "validation_tokens": validation.tokens,
+                },
+                "validation_bytes": _decoded_bytes(encoder, output / "validation.npy"),
+            },
+        )
+
+    def encode(self, folder: Path, text: str) -> list[int]:
+        return tokenizer.encode(tokenizer.load_tokenizer(folder / "tokenizer.json"), text)
+
+    def decode(self, folder: Path, x: NDArray[np.integer[Any]]) -> list[str]:
+        return tokenizer.decode(tokenizer.load_tokenizer(folder / "tokenizer.json"), x)
 
 
 @dataclass(frozen=True)
@@ -45,62 +132,7 @@ class Split:
     sha256: str
 
     def is_validation(self, text: str) -> bool:
-        return _hash(text, self.seed) < self.threshold
-
-
-def prepare(config: TextData, output: Path) -> None:
-    """Writes train.npy, validation.npy, tokenizer.json and meta.json into `output`.
-
-    The corpus is read two to four times and not held in memory, the embedded one apart.
-
-    Raises UserError for a source or tokenizer that cannot be read, too little text for one sequence, or a vocabulary
-    size that the training text or the given tokenizer does not have.
-    """
-    arrays.start(output)
-    source, split = split_by_document(corpus(config), config.validation_fraction, config.seed)
-    if config.tokenizer is None:
-        training_texts = (text for text in source.read() if not split.is_validation(text))
-        tokenizer = train_tokenizer(training_texts, config.vocab_size)
-    else:
-        tokenizer = given_tokenizer(config.tokenizer, config.vocab_size)
-    with files.replacing(output / "tokenizer.json") as temporary:
-        tokenizer.save(str(temporary))
-
-    shape = config.vocab_size, config.length
-    with (
-        arrays.writing_sequences(output / "train.npy", *shape) as train,
-        arrays.writing_sequences(output / "validation.npy", *shape) as validation,
-    ):
-        for texts in _batches(source.read()):
-            for text, tokens in zip(texts, encode_documents(tokenizer, texts), strict=True):
-                (validation if split.is_validation(text) else train).append(tokens)
-        for name, writer in (("training", train), ("validation", validation)):
-            if writer.sequences == 0:
-                raise UserError(
-                    f"text.data: the {name} documents have {writer.tokens} tokens, less than one sequence of length "
-                    f"{config.length}; give more text, a smaller length or another validation_fraction"
-                )
-    arrays.save_meta(
-        output,
-        {
-            "task": "text",
-            "vocab_size": config.vocab_size,
-            "length": config.length,
-            "train_sequences": train.sequences,
-            "validation_sequences": validation.sequences,
-            "entropy_per_token": None,
-            "sha256": split.sha256,
-            "corpus": {
-                "name": source.name,
-                "documents": split.documents,
-                "bytes": split.bytes,
-                "python": platform.python_version(),
-                "train_tokens": train.tokens,
-                "validation_tokens": validation.tokens,
-            },
-            "validation_bytes": _decoded_bytes(tokenizer, output / "validation.npy"),
-        },
-    )
+        return content_hash(text.encode(), self.seed) < self.threshold
 
 
 def split_by_document(source: Corpus, fraction: float, seed: int) -> tuple[Corpus, Split]:
@@ -111,7 +143,7 @@ def split_by_document(source: Corpus, fraction: float, seed: int) -> tuple[Corpu
     Returns:
         The corpus, cut if need be, and the split.
 
-    Raises UserError when there is nothing to split.
+    Raises ValueError when there is nothing to split.
     """
     digest = hashlib.sha256()
     hashes = array("Q")
@@ -119,29 +151,29 @@ def split_by_document(source: Corpus, fraction: float, seed: int) -> tuple[Corpu
     for text in source.read():
         content = text.encode()
         digest.update(len(content).to_bytes(8, "little") + content)
-        hashes.append(_hash(text, seed))
+        hashes.append(content_hash(content, seed))
         size += len(content)
-    distinct = np.unique(np.frombuffer(hashes, np.uint64))
-    if len(distinct) == 0:
-        raise UserError(f"text.data: {source.name} holds no text; give another source")
-    if len(distinct) == 1:
+    found = np.frombuffer(hashes, np.uint64)
+    if len(found) == 0:
+        raise ValueError(f"{source.name} holds no text; give another source")
+    if (found == found[0]).all():
         pieces = _pieces(next(source.read()), max(2, round(1 / fraction)))
         if len(set(pieces)) < 2:
-            raise UserError(
-                f"text.data: {source.name} is one document of one line, which cannot be split into training and "
+            raise ValueError(
+                f"{source.name} is one document of one line, which cannot be split into training and "
                 "validation; give several documents or lines"
             )
         return split_by_document(Corpus(source.name, lambda: iter(pieces)), fraction, seed)
-    count = min(max(1, round(fraction * len(distinct))), len(distinct) - 1)
-    return source, Split(seed, int(distinct[count]), len(hashes), size, digest.hexdigest())
+    threshold = heldout_threshold(found, fraction)
+    return source, Split(seed, threshold, len(found), size, digest.hexdigest())
 
 
-def _decoded_bytes(tokenizer: Tokenizer, path: Path) -> int:
+def _decoded_bytes(encoder: Tokenizer, path: Path) -> int:
     """UTF-8 bytes of the text in the sequences of a file, separators not counted."""
     stream = np.load(path, mmap_mode="r").reshape(-1)
     total = start = 0
-    for end in [*np.flatnonzero(stream == separator_id(tokenizer)).tolist(), len(stream)]:
-        text: str = tokenizer.decode(stream[start:end].tolist(), skip_special_tokens=True)
+    for end in [*np.flatnonzero(stream == tokenizer.separator_id(encoder)).tolist(), len(stream)]:
+        text: str = encoder.decode(stream[start:end].tolist(), skip_special_tokens=True)
         total += len(text.rstrip("\ufffd").encode())  # the last document may be cut within a character
         start = end + 1
     return total
@@ -169,8 +201,3 @@ def _pieces(text: str, count: int) -> list[str]:
         position += len(line)
     joined = ("".join(piece) for piece in pieces)
     return [piece for piece in joined if piece.strip()]
-
-
-def _hash(text: str, seed: int) -> int:
-    digest = hashlib.blake2b(text.encode(), digest_size=8, key=str(seed).encode()).digest()
-    return int.from_bytes(digest, "little")

@@ -18,8 +18,8 @@ SEPARATOR = "<|endoftext|>"  # after every document
 SEPARATORS = (SEPARATOR, "</s>", "[SEP]")  # what given tokenizers call it
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Byte-level BPE with exactly `vocab_size` tokens: SEPARATOR, the 256 bytes and the merges.
+def train_tokenizer(texts: Iterable[str], vocab_size: int, key: str) -> Tokenizer:
+    """Byte-level BPE with exactly `vocab_size` tokens: SEPARATOR, the 256 bytes and the merges; `key` names the data.
 
     Raises UserError when the texts have too few different pieces for that many.
     """
@@ -37,14 +37,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     tokenizer.train_from_iterator(texts, trainer)
     if tokenizer.get_vocab_size() != vocab_size:
         raise UserError(
-            f"text.data.vocab_size is {vocab_size}; the training text gives only {tokenizer.get_vocab_size()} tokens; "
+            f"{key}.vocab_size is {vocab_size}; the training text gives only {tokenizer.get_vocab_size()} tokens; "
             "give more text or a smaller vocab_size"
         )
     return _ready(tokenizer)
 
 
-def given_tokenizer(name: str, vocab_size: int) -> Tokenizer:
-    """The tokenizer of a JSON file or of the hub.
+def given_tokenizer(name: str, vocab_size: int, key: str) -> Tokenizer:
+    """The tokenizer of a JSON file or of the hub; `key` is that of the data.
 
     Raises UserError when it cannot be read, has another number of tokens, or none that ends a document.
     """
@@ -58,15 +58,18 @@ def given_tokenizer(name: str, vocab_size: int) -> Tokenizer:
         except Exception as error:  # the library raises nothing narrower
             reason = " ".join(str(error).split())
             raise UserError(
-                f"text.data.tokenizer: {name} cannot be read: {reason}; give a .json file or a hub name"
+                f"{key}.tokenizer: {name} cannot be read: {reason}; give a .json file or a hub name"
             ) from None
     vocabulary = tokenizer.get_vocab()
     size = max(len(vocabulary), max(vocabulary.values(), default=0) + 1)
     if size != vocab_size:
         raise UserError(
-            f"text.data.vocab_size is {vocab_size}; allowed with the tokenizer {name}: {size}, its number of tokens"
+            f"{key}.vocab_size is {vocab_size}; allowed with the tokenizer {name}: {size}, its number of tokens"
         )
-    separator_id(tokenizer)
+    try:
+        separator_id(tokenizer)
+    except ValueError as error:
+        raise UserError(f"{key}.tokenizer: {error}") from None
     return tokenizer
 
 
@@ -101,12 +104,12 @@ def decode(tokenizer: Tokenizer, x: NDArray[Any]) -> list[str]:
 
 
 def separator_id(tokenizer: Tokenizer) -> int:
-    """The token that stands after every document. Raises UserError when there is none."""
+    """The token that stands after every document. Raises ValueError when there is none."""
     for name in SEPARATORS:
         token: int | None = tokenizer.token_to_id(name)
         if token is not None:
             return token
-    raise UserError(f"text.data.tokenizer: has no token that ends a document; allowed: {', '.join(SEPARATORS)}")
+    raise ValueError(f"has no token that ends a document; allowed: {', '.join(SEPARATORS)}")
 
 
 def _ready(tokenizer: Tokenizer) -> Tokenizer:

@@ -4,15 +4,64 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from mdm_prime.data import arrays
+from mdm_prime.data import arrays, photographs
+from mdm_prime.data.photographs import PHOTOGRAPHS
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections import ToyData
+from mdm_prime.experiment.sections.data import DataSection
 
-PHOTOGRAPHS = ("china.jpg", "flower.jpg")  # of scikit-learn
+
+class ToyData(DataSection):
+    """A 2-D density from a gray image on a vocab_size x vocab_size grid, on what stands out in it."""
+
+    outputs: ClassVar[tuple[str, ...]] = ("train.npy", "validation.npy", "meta.json", "density.npy")
+    kind: Literal["toy"]
+    image: str  # one of PHOTOGRAPHS, or a file
+    vocab_size: Annotated[int, Field(ge=2)]
+    contrast: PositiveFloat
+    train_sequences: PositiveInt
+    validation_sequences: PositiveInt
+    length: Literal[2] = 2
+
+    @model_validator(mode="after")
+    def _image_exists(self) -> ToyData:
+        if self.image not in PHOTOGRAPHS and not Path(self.image).is_file():
+            allowed = ", ".join(PHOTOGRAPHS)
+            raise ValueError(f"image: no such file: {self.image}; allowed: {allowed} or the path of a file")
+        return self
+
+    def prepare(self, output: Path, task: str, key: str) -> None:
+        """Writes the sequences, density.npy, (V, V) float64, and meta.json."""
+        arrays.start(output)
+        try:
+            p = density(self.image, self.vocab_size, self.contrast)
+        except ValueError as error:
+            raise UserError(f"{key}.image: {self.image} {error}") from None
+        arrays.save_array(output / "density.npy", p)
+        sizes = {"train": self.train_sequences, "validation": self.validation_sequences}
+        streams = np.random.SeedSequence(self.seed).spawn(2)  # more training data, the same validation
+        for (name, size), stream in zip(sizes.items(), streams, strict=True):
+            x = sample(p, size, np.random.default_rng(stream)).astype(arrays.token_dtype(self.vocab_size))
+            arrays.save_array(output / f"{name}.npy", x)
+        arrays.save_meta(
+            output,
+            {
+                "task": task,
+                "vocab_size": self.vocab_size,
+                "length": self.length,
+                "train_sequences": self.train_sequences,
+                "validation_sequences": self.validation_sequences,
+                "entropy_per_token": entropy_per_token(p),
+                "sha256": hashlib.sha256(p.tobytes()).hexdigest(),
+                "corpus": {"name": Path(self.image).name, "contrast": self.contrast, "seed": self.seed},
+                "validation_bytes": None,
+            },
+        )
 
 
 def density(image: str, vocab_size: int, contrast: float) -> NDArray[np.float64]:
@@ -26,11 +75,11 @@ def density(image: str, vocab_size: int, contrast: float) -> NDArray[np.float64]
         vocab_size: V.
         contrast: the power.
 
-    Raises UserError when the file is no image, or of one tone.
+    Raises ValueError when the file is no image, or of one tone.
     """
     gray = _gray_square(image, vocab_size)
     if gray.min() == gray.max():
-        raise UserError(f"toy.data.image: {image} has a single tone; give an image with a motif")
+        raise ValueError("has a single tone; give an image with a motif")
     brightness = (gray - gray.min()) / (gray.max() - gray.min())
     weight = (1 - brightness if brightness.mean() > 0.5 else brightness) ** contrast
     return np.asarray(weight / weight.sum())
@@ -48,46 +97,18 @@ def sample(p: NDArray[np.float64], num: int, rng: np.random.Generator) -> NDArra
     return np.stack(np.divmod(cells, p.shape[1]), axis=1)
 
 
-def prepare(config: ToyData, output: Path) -> None:
-    """Writes train.npy, validation.npy, density.npy, (V, V) float64, and meta.json into `output`."""
-    arrays.start(output)
-    p = density(config.image, config.vocab_size, config.contrast)
-    arrays.save_array(output / "density.npy", p)
-    sizes = {"train": config.train_sequences, "validation": config.validation_sequences}
-    streams = np.random.SeedSequence(config.seed).spawn(2)  # more training data leaves the validation data as they are
-    for (name, size), stream in zip(sizes.items(), streams, strict=True):
-        x = sample(p, size, np.random.default_rng(stream)).astype(arrays.token_dtype(config.vocab_size))
-        arrays.save_array(output / f"{name}.npy", x)
-    arrays.save_meta(
-        output,
-        {
-            "task": "toy",
-            "vocab_size": config.vocab_size,
-            "length": config.length,
-            "train_sequences": config.train_sequences,
-            "validation_sequences": config.validation_sequences,
-            "entropy_per_token": entropy_per_token(p),
-            "sha256": hashlib.sha256(p.tobytes()).hexdigest(),
-            "corpus": {"name": Path(config.image).name, "contrast": config.contrast, "seed": config.seed},
-            "validation_bytes": None,
-        },
-    )
-
-
 def _gray_square(image: str, size: int) -> NDArray[np.float64]:
     """The central square, reduced or enlarged to (size, size), float64."""
     from PIL import Image, ImageOps
 
     try:
         if image in PHOTOGRAPHS:
-            from sklearn.datasets import load_sample_image
-
-            picture = Image.fromarray(load_sample_image(image))
+            picture = photographs.load(image)
         else:
             with Image.open(image) as opened:
                 picture = ImageOps.exif_transpose(opened)
         square = ImageOps.fit(picture.convert("L"), (size, size), method=Image.Resampling.BOX)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"toy.data.image: {image} cannot be read ({reason}); give a JPEG or PNG file") from None
+        raise ValueError(f"cannot be read ({reason}); give a JPEG or PNG file") from None
     return np.asarray(square, dtype=np.float64)

@@ -23,6 +23,4 @@ def record(params: str, files: Iterable[str]) -> None:
         stages = [stage for stage in dvc.stages() if f" --params {params} " in stage.command and stage.is_made_by(made)]
         dvc.commit(dvc.stale() & {stage.name for stage in stages})
     except (dvc.DvcError, OSError) as error:
-        sys.stderr.write(
-            f"mdm-prime: DVC could not take over these results ({error}); when that is mended: {AGAIN}\n"
-        )
+        sys.stderr.write(f"mdm-prime: DVC could not take over these results ({error}); when that is mended: {AGAIN}\n")

@@ -23,7 +23,7 @@ def text(config: Config, stages: list[Stage], params: Path, own: dict[str, Any],
 
     Args:
         config, stages: of the scale.
-        params: its params file; DVC reads lists of models and seeds there, so that they may grow without a new dvc.yaml.
+        params: its params file; DVC reads lists of models and seeds there, so that they may grow.
         own: the values that stand in that file itself, not in its base.
         results: folder of all results.
     """

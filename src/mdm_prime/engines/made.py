@@ -36,7 +36,7 @@ class Made:
         self._hashes: dict[str, str | None] = {}
 
     def begin(self, repetition: Repetition) -> Record:
-        """What a stage is about to be made of: to be read before it runs, since params and code may change meanwhile."""
+        """What a stage is about to be made of: read before it runs, since params and code may change meanwhile."""
         return {
             "command": repetition.command,
             "values": self._values(repetition),

@@ -44,9 +44,8 @@ def _repetition(config: Config, command: str) -> Repetition:
         task = name.split("/")[0]
         if "/" in name and task not in config.tasks:
             config.task(task)
-        raise UserError(
-            f"{verb}: {name!r} is not in scale {config.scale!r}; {params_files.allowed(name, names) if names else 'nothing to do there'}"
-        )
+        said = params_files.allowed(name, names) if names else f"it has nothing for {verb}"
+        raise UserError(f"{verb}: {name!r} is not in scale {config.scale!r}; {said}")
     return commands[command]
 
 
@@ -70,7 +69,6 @@ def show(config: Config, params: Path, results: Path) -> str:
 
     Raises UserError where one of them is a folder of its own.
     """
-    root = layout.scale_root(results, config.scale)
     for name in SHOWN:
         link = results / name
         if link.is_dir() and not link.is_symlink():

@@ -26,7 +26,7 @@ class OutOfDate(ParamsChange):
 
 
 def decide(out_of_date: Mapping[str, str]) -> None:
-    """From now on the jobs that make these files (path -> why), and what comes after them, are out of date; no others."""
+    """From now on the jobs that make these files (path -> why), and what follows them, are out of date; no others."""
 
     def params_changed(self: PersistenceBase, job: Any, file: str | None = None) -> ParamsChange:
         why = next((out_of_date[path] for path in map(str, job.output) if path in out_of_date), None)

@@ -1,6 +1,7 @@
 """The stages of a scale, each declared once: Snakemake's rules and dvc.yaml both come from this table.
 
-Patterns of files are relative to results/SCALE; `{model}` and `{seed}` stand for the runs that a stage is repeated over.
+Patterns of files are relative to results/SCALE; `{model}` and `{seed}` stand for the runs that a stage is repeated
+over.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import RUN, Files
+from mdm_prime.experiment.sections.models import OBJECTIVES
 from mdm_prime.experiment.tasks import Run, Task
 from mdm_prime.reporting import declared
 
@@ -165,7 +167,7 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
         yield _stage(
             f"train_{name}", f"train {name}/{RUN}", "stages.train", (f"{of_task}.variants.{{model}}.run",), train,
             (*networks, f"{name}/history/{RUN}.csv"), (), trained,
-            {run.variant: (_module(run.network), f"mdm_prime.training.objectives.{run.training.objective}") for run in trained},
+            {run.variant: (_module(run.network), f"{OBJECTIVES}.{run.training.objective}") for run in trained},
         )  # fmt: skip
     if imported:
         local = tuple(
@@ -176,7 +178,7 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
             (f"{of_task}.variants.{{model}}.run",), data, networks, (), imported, outside=local,
         )  # fmt: skip
     network = tuple(Files(pattern) for pattern in networks)
-    of_network = {run.variant: (_module(run.network),) for run in runs}
+    of_network: dict[str, tuple[str, ...]] = {run.variant: (_module(run.network),) for run in runs}
     yield _stage(
         f"evaluate_{name}", f"evaluate {name}/{RUN}", "stages.evaluate", (f"{of_task}.evaluation",),
         (*network, *data), (f"{name}/likelihood/{RUN}.json",), (), runs, of_network,
@@ -185,7 +187,7 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
     samples = [f"{name}/samples/{RUN}/{file}" for file in ("samples.npy", "samples.json")]
     views = [f"{name}/samples/{RUN}/{file}" for file in ("imputation.npz", "path.npz")] if task.on_images else []
     yield _stage(
-        f"sample_{name}", f"sample {name}/{RUN}", "stages.sample_images" if task.on_images else "stages.sample",
+        f"sample_{name}", f"sample {name}/{RUN}", "stages.sample",
         (f"{of_task}.sampling", f"{of_task}.variants.{{model}}.samplers"), (*network, *data), (*samples, *views), (),
         sampled,
         {

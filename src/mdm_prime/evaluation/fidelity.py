@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections import Fidelity
+from mdm_prime.experiment.sections.images import Fidelity
 
 if TYPE_CHECKING:
-    from mdm_prime.networks.classifier import ImageClassifier
+    from mdm_prime.networks.modules.classifier import ImageClassifier
 
 BYTES = 256
 SPLITS = 10  # of the images, for the Inception score, as in Salimans et al. 2016 (arXiv 1606.03498)

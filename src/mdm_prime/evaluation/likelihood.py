@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
 
 GOLDEN_RATIO = (5**0.5 - 1) / 2
+FEWEST = 8  # held-out sequences that a standard error can be estimated from
 
 
 class Estimate(NamedTuple):
@@ -32,6 +33,27 @@ class Likelihood(NamedTuple):
     joint_loss: Estimate
     num_samples: int
 
+    def values(self) -> dict[str, float]:
+        """By the names of the result files."""
+        return {
+            "nelbo": self.nelbo.mean,
+            "nelbo_stderr": self.nelbo.stderr,
+            "joint_loss": self.joint_loss.mean,
+            "joint_loss_stderr": self.joint_loss.stderr,
+        }
+
+
+class Kept(Protocol):
+    """Where finished parts of an evaluation are kept, so that it can go on after a kill."""
+
+    def missing(self) -> Iterable[int]:
+        """The parts that are not there, in rising order."""
+        ...
+
+    def load(self, index: int) -> dict[str, NDArray[Any]]: ...
+
+    def save(self, index: int, **arrays: NDArray[Any]) -> None: ...
+
 
 def masked_likelihood(
     denoiser: Denoiser,
@@ -45,6 +67,8 @@ def masked_likelihood(
     seed: int,
     device: torch.device,
     report: Callable[[int], None] = lambda done: None,
+    kept: Kept | None = None,
+    shard_size: int | None = None,
 ) -> Likelihood:
     """The integral over t as a sum over the number k of masked sub-tokens.
 
@@ -64,6 +88,8 @@ def masked_likelihood(
         seed: of numpy's and torch's generators.
         device: where to compute.
         report: called with the number of draws done.
+        kept: holds the parts that are finished; None keeps nothing.
+        shard_size: draws of a part, a multiple of batch_size; None: all of them.
     """
     rng = np.random.default_rng(seed)
     generator = torch.Generator(device).manual_seed(seed)
@@ -73,9 +99,9 @@ def masked_likelihood(
     shares = (rng.random() + GOLDEN_RATIO * order + passes / (passes[-1] + 1)) % 1.0  # even over and in each sequence
     numbers = 1 + np.minimum((shares * size).astype(np.int64), size - 1)
     times = schedule.inverse(1 - torch.from_numpy(rng.beta(numbers, size - numbers + 1)))
-    sums: list[Tensor] = []
-    for start in range(0, num_samples, batch_size):
-        batch = slice(start, start + batch_size)
+
+    def evaluated(batch: slice) -> Tensor:
+        """Weighted sums (2, M) float64 of a batch of draws, on the CPU: of the published loss and of the bound."""
         x = torch.from_numpy(tokens[order[batch]].astype(np.int64)).to(device)
         number = torch.from_numpy(numbers[batch]).to(device)
         y = mask_exactly(subtokenizer.encode(x), number, subtokenizer.mask_id, generator)
@@ -83,8 +109,24 @@ def masked_likelihood(
             losses = sequence_losses(
                 denoiser, x, y, times[batch].float().to(device), subtokenizer, carry_over=carry_over
             )
-        sums.append((torch.stack(losses).double() * (size / number.double())).cpu())
-        report(min(start + batch_size, num_samples))
+        return (torch.stack(losses).double() * (size / number.double())).cpu()
+
+    parts = list(range(0, num_samples, shard_size or num_samples))
+    missing = set(range(len(parts)) if kept is None else kept.missing())
+    sums: list[Tensor] = []
+    for index, first in enumerate(parts):
+        last = min(first + (shard_size or num_samples), num_samples)
+        if kept is not None and index not in missing:
+            found = kept.load(index)
+            sums.append(torch.from_numpy(found["sums"]))
+            generator.set_state(torch.from_numpy(found["generator"]))  # as it was behind this part
+            continue
+        for start in range(first, last, batch_size):
+            sums.append(evaluated(slice(start, min(start + batch_size, last))))
+            report(min(start + batch_size, last))
+        if kept is not None:
+            part = torch.cat(sums[-len(range(first, last, batch_size)) :], 1)
+            kept.save(index, sums=part.numpy(), generator=generator.get_state().numpy())
     joint, marginal = torch.cat(sums, 1) / tokens.shape[1]
     return Likelihood(_estimate(marginal, order), _estimate(joint, order), num_samples)
 
@@ -113,11 +155,11 @@ def _estimate(values: Tensor, sequence: NDArray[np.int64]) -> Estimate:
     """Mean of values (M,) and its standard error; sequence (M,) says which held-out sequence each was drawn from.
 
     Draws from one sequence share its deviation, so their errors are added up before they are squared: held-out data
-    gone through again and again leaves the error of its choice.
+    gone through again and again leaves the error of its choice. Of fewer than FEWEST sequences it is NaN: unknown.
     """
     numbers, places = np.unique(sequence, return_inverse=True)
     count = len(numbers)
-    if count < 2:
-        raise ValueError("a standard error needs at least two held-out sequences")
+    if count < FEWEST:
+        return Estimate(float(values.mean()), float("nan"))
     errors = values.new_zeros(count).index_add(0, torch.from_numpy(places), values - values.mean())
     return Estimate(float(values.mean()), float((errors.square().sum() * count / (count - 1)).sqrt() / len(values)))

@@ -17,8 +17,7 @@ from torch import Tensor
 from mdm_prime.core.objectives import Denoiser, consistent
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token, sample
-from mdm_prime.experiment.config import Config
-from mdm_prime.experiment.sections import Oracle
+from mdm_prime.experiment.sections.models import Oracle
 
 BATCH = 2**15  # states at once; bounds the memory, changes no value
 
@@ -144,11 +143,11 @@ def copies_of_one_bit(num_copies: int) -> MarkovSource:
     return MarkovSource(initial, np.tile(initial, (len(initial), 1)), length=1)
 
 
-def oracle_rows(config: Config, source: MarkovSource) -> list[dict[str, Any]]:
+def oracle_rows(settings: Oracle, source: MarkovSource) -> list[dict[str, Any]]:
     """The rows of oracle.json: `source` for every num_subtokens of the known_entropy task, and copies of one bit."""
-    cases = [("known_entropy", source, ell) for ell in config.oracle.num_subtokens]
-    cases += [("copies of one bit", copies_of_one_bit(ell), ell) for ell in config.oracle.copies_of_one_bit]
-    return [_row(name, case, Subtokenizer(case.vocab_size, ell), config.oracle) for name, case, ell in cases]
+    cases = [("known_entropy", source, ell) for ell in settings.num_subtokens]
+    cases += [("copies of one bit", copies_of_one_bit(ell), ell) for ell in settings.copies_of_one_bit]
+    return [_row(name, case, Subtokenizer(case.vocab_size, ell), settings) for name, case, ell in cases]
 
 
 def _row(name: str, source: MarkovSource, subtokenizer: Subtokenizer, oracle: Oracle) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from mdm_prime.experiment.found import kinds
 from mdm_prime.experiment.sections import data, networks, samplers
 from mdm_prime.experiment.sections.base import NAME, Name, Section
 from mdm_prime.experiment.sections.models import Compute, IdleSteps
-from mdm_prime.experiment.tasks import Run, Task, overridden
+from mdm_prime.experiment.tasks import ImageTask, Run, Task, overridden
 
 FOLDER = Path("params")
 ENVIRONMENT_SCALE = "MDM_PRIME_SCALE"
@@ -63,6 +63,13 @@ class Config(Section):
         if name not in self.tasks:
             raise UserError(f"task {name!r} is unknown; {allowed(name, self.tasks)}")
         return self.tasks[name]
+
+    def image_task(self, name: str) -> ImageTask:
+        """What a task on images has besides. Raises UserError for another task."""
+        found = self.task(name).of_images
+        if found is None:
+            raise UserError(f"task {name!r} has no images; {allowed(name, self.images)}")
+        return found
 
     def runs(self, task: str) -> Iterator[Run]:
         """Every run of a task, models in the order of `models`, seeds innermost."""

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, model_validator
 
@@ -83,6 +83,11 @@ class Run(Section):
         return isinstance(self.data, ImageDataSection)
 
     @property
+    def image_data(self) -> ImageDataSection:
+        """The section of its images. Raises TypeError for a run on other data."""
+        return as_images(self.data)
+
+    @property
     def vocab_size(self) -> int:
         """V of the tokens that the network sees."""
         return SUPER_TOKEN_VALUES if self.super_tokens else self.data.vocab_size
@@ -116,6 +121,14 @@ class Run(Section):
         """Hash of the whole run, kept in its checkpoints."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+class ImageTask(NamedTuple):
+    """What a task on images has besides."""
+
+    data: ImageDataSection
+    classifier: Classifier
+    fidelity: Fidelity
 
 
 class Task(Section):
@@ -207,11 +220,11 @@ class Task(Section):
         return isinstance(self.data, ImageDataSection)
 
     @property
-    def image_data(self) -> ImageDataSection:
-        """The section of a task on images. Raises TypeError for another task."""
-        if not isinstance(self.data, ImageDataSection):
-            raise TypeError(f"data of kind {self.data.kind} are no images")
-        return self.data
+    def of_images(self) -> ImageTask | None:
+        """What only a task on images has; None for another one."""
+        if self.classifier is None or self.fidelity is None:
+            return None
+        return ImageTask(as_images(self.data), self.classifier, self.fidelity)
 
     def variant(self, name: str) -> Variant:
         """The variant of a name: as `variants` has it, or that of l1, l2, ... where it has none."""
@@ -248,6 +261,13 @@ class Task(Section):
         for name in self.models:
             for seed in self.seeds[:1] if self.variant(name).checkpoint else self.seeds:
                 yield self.run(task, name, seed)
+
+
+def as_images(data: DataSection) -> ImageDataSection:
+    """The same section. Raises TypeError for one of other data."""
+    if not isinstance(data, ImageDataSection):
+        raise TypeError(f"data of kind {data.kind} are no images")
+    return data
 
 
 def overridden(section: S, values: Mapping[str, Any]) -> S:

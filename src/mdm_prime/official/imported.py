@@ -12,9 +12,9 @@ from torch import nn
 
 from mdm_prime import files
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections import Network
 from mdm_prime.experiment.sections.base import Section
-from mdm_prime.networks.build import build
+from mdm_prime.experiment.sections.networks import Network
+from mdm_prime.experiment.shape import Shape
 from mdm_prime.training import checkpoint
 
 DESCRIPTION, WEIGHTS = "official.json", "weights.safetensors"
@@ -59,14 +59,15 @@ class Imported(Section):
 
 def network_of(imported: Imported) -> nn.Module:
     """A fresh network as described, on torch's default device."""
-    return build(
-        imported.network,
-        base=imported.base,
-        num_subtokens=imported.num_subtokens,
-        vocab_size=imported.vocab_size,
-        length=imported.length,
-        channels=imported.channels,
-        causal=imported.model == "autoregressive",
+    return imported.network.build(
+        Shape(
+            base=imported.base,
+            num_subtokens=imported.num_subtokens,
+            vocab_size=imported.vocab_size,
+            length=imported.length,
+            channels=imported.channels,
+            causal=imported.model == "autoregressive",
+        )
     )
 
 

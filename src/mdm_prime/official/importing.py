@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mdm_prime import files
-from mdm_prime.core.subtokens import smallest_base
+from mdm_prime.core.bases import smallest_base
 from mdm_prime.errors import UserError
 from mdm_prime.official import image, names, text
 from mdm_prime.official.archive import Archive, opened
@@ -118,8 +118,9 @@ def _shapes(imported: Imported) -> dict[str, torch.Size]:
 
 def _matched(contents: Contents, imported: Imported) -> dict[str, TensorHandle]:
     """The handle of every parameter, by this project's names. Raises FormatError for any that is too many or few."""
-    if imported.network.blocks > len(contents.parameters):  # before a network is made of it
-        raise FormatError(f"blocks: is {imported.network.blocks}; there are {len(contents.parameters)} weights")
+    blocks = getattr(imported.network, "blocks", 0)
+    if blocks > len(contents.parameters):  # before a network is made of it
+        raise FormatError(f"blocks: is {blocks}; there are {len(contents.parameters)} weights")
     shapes = _shapes(imported)
     found: dict[str, TensorHandle] = {}
     for official, handle in contents.parameters.items():

@@ -54,7 +54,8 @@ def lines(
             passes = settings.evaluation.draws
             if isinstance(settings, OfficialImages) and isinstance(checkpoint, OfficialImageCheckpoint):
                 steps = (
-                    sampler.num_steps or settings.length * checkpoint.num_subtokens for sampler in checkpoint.samplers
+                    sampler.description["num_steps"] or settings.length * checkpoint.num_subtokens
+                    for sampler in checkpoint.samplers
                 )
                 passes += settings.sampling.num_samples * sum(steps)
                 passes *= checkpoint.components

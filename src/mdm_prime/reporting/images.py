@@ -64,7 +64,7 @@ def names(facts: Row) -> Row:
 
 def names_of(run: Run) -> Row:
     """The same of a run."""
-    components = run.network.components if run.network.kind == "unet" else 1
+    components = getattr(run.network, "components", 1) if run.network.kind == "unet" else 1
     return names({**run.model_dump(include=set(MODEL_KEYS)), "components": components})
 
 

@@ -1,1 +1,1 @@
-"""From all masked to clean: the exact samplers of the reverse process, and the paper's Euler sampler."""
+"""From all masked to clean, one file for each sampler, and the mathematics that they share."""

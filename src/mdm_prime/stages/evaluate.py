@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from mdm_prime import files, tracking
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
 from mdm_prime.experiment import layout
+from mdm_prime.experiment.sections.models import Evaluation
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
-from mdm_prime.stages import shards
-from mdm_prime.stages.networks import facts, load, tags, tokens_of
+from mdm_prime.stages.networks import Loaded, facts, load, tags, tokens_of
 from mdm_prime.stages.workspace import Workspace
 
 
@@ -20,13 +21,15 @@ def evaluate(workspace: Workspace, name: str) -> None:
     run, device = workspace.config.run(name), workspace.device()
     settings = workspace.config.task(run.task).evaluation
     tokens = tokens_of(run, workspace.tokens(run.task, "validation"))
-    if len(tokens) < 2:
+    if len(tokens) < likelihood.FEWEST:
         raise UserError(
-            f"tasks.{run.task}.data: only {len(tokens)} validation sequence; a standard error needs at least 2"
+            f"tasks.{run.task}.data: {len(tokens)} validation sequences; a standard error needs at least "
+            f"{likelihood.FEWEST}"
         )
     loaded = load(workspace, run, device)
     exact = run.model == "autoregressive"
     output = layout.likelihood_file(workspace.root, name)
+    folder = output.with_name(f".{output.stem}-shards")
     with (
         tracking.stage(
             workspace.results, stage="evaluate", name=name, params=settings.model_dump(), tags=tags(workspace, run)
@@ -47,6 +50,8 @@ def evaluate(workspace: Workspace, name: str) -> None:
                 report=report,
             )
         else:
+            parts = shards.ranges(settings.num_samples, settings.shard_size)
+            kept = shards.resume(folder, _identity(loaded, run, settings), len(parts)) if settings.shard_size else None
             found = likelihood.masked_likelihood(
                 loaded.network,
                 tokens,
@@ -58,6 +63,8 @@ def evaluate(workspace: Workspace, name: str) -> None:
                 seed=settings.seed,
                 device=device,
                 report=report,
+                kept=kept,
+                shard_size=settings.shard_size,
             )
         values = found.values()
         tracked.metric(0, values | in_usual_units(run, found))
@@ -65,6 +72,16 @@ def evaluate(workspace: Workspace, name: str) -> None:
         described |= {key: loaded.described[key] for key in ("components", "source") if key in loaded.described}
         files.write_json(output, described | {"num_samples": found.num_samples, "exact": exact} | values)
         tracked.artifact(output)
+    shards.Shards(folder, 0).remove()
+
+
+def _identity(loaded: Loaded, run: Run, settings: Evaluation) -> dict[str, Any]:
+    """What the parts of an evaluation depend on, apart from the code."""
+    return {
+        "run": run.digest,
+        "weights": shards.weights_hash(loaded.network),
+        "evaluation": settings.model_dump(mode="json"),
+    }
 
 
 def in_usual_units(run: Run, found: likelihood.Likelihood) -> dict[str, float]:

@@ -28,21 +28,21 @@ from mdm_prime.evaluation.fidelity import (
 from mdm_prime.evaluation.independent_pixels import independent_pixels
 from mdm_prime.evaluation.nearest import memorised, nearest_distances
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.sections import ImageData
+from mdm_prime.experiment.sections.image_data import ImageDataSection
 from mdm_prime.experiment.tasks import ImageTask
-from mdm_prime.networks.classifier import ImageClassifier
+from mdm_prime.networks.modules.classifier import ImageClassifier
 from mdm_prime.progress import progress
-from mdm_prime.stages.place import Place
+from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint
 from mdm_prime.training.classifier import accuracy, train_classifier
 
 Score = Callable[[NDArray[np.unsignedinteger]], dict[str, float]]
 
 
-def features(place: Place, task: str) -> None:
+def features(workspace: Workspace, task: str) -> None:
     """Writes baselines.json and, where Inception's weights are not given, the classifier that it is measured with."""
-    settings, device = place.config.image_task(task), place.device()
-    meta, train, test = place.meta(task), place.tokens(task, "train"), place.tokens(task, "validation")
+    settings, device = workspace.config.image_task(task), workspace.device()
+    meta, train, test = workspace.meta(task), workspace.tokens(task, "train"), workspace.tokens(task, "validation")
     head = {
         "task": task,
         "dataset": settings.data.dataset,
@@ -50,20 +50,20 @@ def features(place: Place, task: str) -> None:
         "distance_name": distance_name(task, settings.fidelity),
     }
     with tracking.stage(
-        place.results,
+        workspace.results,
         stage="features",
         name=task,
         params={"classifier": settings.classifier.model_dump(), "fidelity": settings.fidelity.model_dump()},
-        tags={"task": task, "scale": place.config.scale, "data_sha256": meta["sha256"]},
+        tags={"task": task, "scale": workspace.config.scale, "data_sha256": meta["sha256"]},
     ) as tracked:
         extractor: Extractor
         if settings.fidelity.inception_weights is not None:
             extractor = InceptionFeatures(settings.fidelity.inception_weights).to(device)
             right = None
         else:
-            network = trained_classifier(place, task, device, tracked)
+            network = trained_classifier(workspace, task, device, tracked)
             extractor = ClassifierFeatures(network)
-            labels = _labels(place, task, "validation", len(test), meta)
+            labels = _labels(workspace, task, "validation", len(test), meta)
             right = accuracy(network, as_images(test, settings.data), labels, settings.fidelity.batch_size, device)
             tracked.metric(settings.classifier.steps + 1, {"classifier_accuracy": right})
         reference, others = (train, test) if settings.fidelity.reference == "train" else (test, train)
@@ -75,18 +75,20 @@ def features(place: Place, task: str) -> None:
             "independent pixels": independent_pixels(train, len(chosen), settings.fidelity.seed),
         }
         rows = []
-        with scoring(place, task, extractor) as score, progress(f"score {task}", len(baselines)) as update:
+        with scoring(workspace, task, extractor) as score, progress(f"score {task}", len(baselines)) as update:
             for name, images in baselines.items():
                 rows.append({"baseline": name} | score(images))
                 update(len(rows), name)
-        output = layout.baselines_file(place.root, task)
+        output = layout.baselines_file(workspace.root, task)
         files.write_json(output, head | {"classifier_accuracy": right, "rows": rows})
         tracked.artifact(output)
 
 
-def trained_classifier(place: Place, task: str, device: torch.device, tracked: tracking.StageRun) -> ImageClassifier:
+def trained_classifier(
+    workspace: Workspace, task: str, device: torch.device, tracked: tracking.StageRun
+) -> ImageClassifier:
     """Trains a task's classifier on its training images and writes it."""
-    settings, meta, train = place.config.image_task(task), place.meta(task), place.tokens(task, "train")
+    settings, meta, train = workspace.config.image_task(task), workspace.meta(task), workspace.tokens(task, "train")
     if (classes := meta["corpus"]["classes"]) < 2:
         raise UserError(
             f"images.{task}.data: has {classes} class, so there is nothing to classify; give "
@@ -101,23 +103,23 @@ def trained_classifier(place: Place, task: str, device: torch.device, tracked: t
             update(step, f"loss {loss:.4f}")
             tracked.metric(step, {"classifier_loss": loss})
 
-        images, labels = as_images(train, settings.data), _labels(place, task, "train", len(train), meta)
+        images, labels = as_images(train, settings.data), _labels(workspace, task, "train", len(train), meta)
         train_classifier(network, images, labels, settings.classifier, device, report)
-    output = layout.classifier_file(place.root, task)
+    output = layout.classifier_file(workspace.root, task)
     checkpoint.save(output, network.state_dict(), {"digest": _identity(settings, meta)})
     tracked.link("classifier", output)
     return network
 
 
-def load_extractor(place: Place, task: str, device: torch.device) -> Extractor:
+def load_extractor(workspace: Workspace, task: str, device: torch.device) -> Extractor:
     """What the images of a task are compared by, on `device`.
 
     Raises UserError when its file is missing, is something else, or belongs to other parameters or data.
     """
-    settings, meta = place.config.image_task(task), place.meta(task)
+    settings, meta = workspace.config.image_task(task), workspace.meta(task)
     if settings.fidelity.inception_weights is not None:
         return InceptionFeatures(settings.fidelity.inception_weights).to(device)
-    path = layout.classifier_file(place.root, task)
+    path = layout.classifier_file(workspace.root, task)
     weights, metadata = checkpoint.load(path, device)
     if metadata.get("digest") != _identity(settings, meta):
         raise UserError(f"{path}: trained with other parameters or data; make it again: mdm-prime features {task}")
@@ -127,13 +129,13 @@ def load_extractor(place: Place, task: str, device: torch.device) -> Extractor:
 
 
 @contextmanager
-def scoring(place: Place, task: str, extractor: Extractor) -> Iterator[Score]:
+def scoring(workspace: Workspace, task: str, extractor: Extractor) -> Iterator[Score]:
     """Yields what scores pixels (N, L) against the reference images: columns `distance` to `num_samples` of a row.
 
     The features of the reference are computed once. What is memorised is looked for in the training images.
     """
-    settings, train = place.config.image_task(task), place.tokens(task, "train")
-    reference = place.tokens(task, settings.fidelity.reference)
+    settings, train = workspace.config.image_task(task), workspace.tokens(task, "train")
+    reference = workspace.tokens(task, settings.fidelity.reference)
     data, device = settings.data, next(extractor.parameters()).device
     with tempfile.TemporaryDirectory() as folder:
 
@@ -151,7 +153,7 @@ def scoring(place: Place, task: str, extractor: Extractor) -> Iterator[Score]:
         yield score
 
 
-def as_images(pixels: NDArray[np.unsignedinteger], data: ImageData) -> NDArray[np.uint8]:
+def as_images(pixels: NDArray[np.unsignedinteger], data: ImageDataSection) -> NDArray[np.uint8]:
     """Pixels (N, L) in 0..V-1 as images (N, C, H, W) in 0..255; what is memory-mapped stays so if V = 256."""
     return to_bytes(pixels, data.vocab_size).reshape(-1, data.channels, data.size, data.size)
 
@@ -176,11 +178,11 @@ def _identity(settings: ImageTask, meta: Mapping[str, Any]) -> str:
     return f"{hashlib.sha256(text.encode()).hexdigest()} {meta['sha256']}"
 
 
-def _labels(place: Place, task: str, split: str, count: int, meta: Mapping[str, Any]) -> NDArray[np.int64]:
+def _labels(workspace: Workspace, task: str, split: str, count: int, meta: Mapping[str, Any]) -> NDArray[np.int64]:
     """(count,) classes from 0. Raises UserError when they are missing or do not fit the images."""
     path, again = (
-        layout.data_dir(place.root, task) / f"{split}_labels.npy",
-        f"make it with: {place.config.data_command} {task}",
+        layout.data_dir(workspace.root, task) / f"{split}_labels.npy",
+        f"make it with: {workspace.hint('data', task)}",
     )
     try:
         labels: NDArray[np.int64] = np.load(path, allow_pickle=False)

@@ -8,11 +8,10 @@ from torch import Tensor
 from mdm_prime.core.objectives import consistent
 from mdm_prime.core.super_tokens import from_super_tokens
 from mdm_prime.experiment.tasks import Run
-from mdm_prime.official.imported import Imported
-from mdm_prime.stages.place import image_data, mathematics
+from mdm_prime.stages.networks import subtokenizer_of
 
 
-def pixels(run: Run | Imported, x: Tensor) -> Tensor:
+def pixels(run: Run, x: Tensor) -> Tensor:
     """Pixel values (N, C * H * W) uint8 of tokens x (N, L) int64."""
     return (from_super_tokens(x) if run.super_tokens else x).to(torch.uint8)
 
@@ -24,7 +23,7 @@ def partial_view(run: Run, y: Tensor) -> tuple[Tensor, Tensor]:
         The mean of the values that agree with the visible sub-tokens, (N, C, H, W) float32 in 0..V-1, and the share of
         hidden sub-tokens, (N, C, H, W) float32 in 0..1; green, which two super-tokens share, has the mean of both.
     """
-    data, (subtokenizer, _) = image_data(run), mathematics(run)
+    data, subtokenizer = run.image_data, subtokenizer_of(run)
     codes = torch.arange(subtokenizer.vocab_size, device=y.device)
     parts = _parts_of_super_tokens(codes) if run.super_tokens else codes[None, :, None]
     values, hidden = [], []

@@ -12,7 +12,8 @@ from mdm_prime.experiment import layout
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
 from mdm_prime.stages.features import load_extractor, scoring
-from mdm_prime.stages.place import Place, tags
+from mdm_prime.stages.networks import tags
+from mdm_prime.stages.workspace import Workspace
 
 HEAD = (  # what is copied from samples.json
     "seed",
@@ -25,26 +26,25 @@ HEAD = (  # what is copied from samples.json
 )
 
 
-def quality(place: Place, name: str) -> None:
+def quality(workspace: Workspace, name: str) -> None:
     """Scores the samples of a run: quality.json."""
-    run, device = place.config.run(name), place.device()
-    settings = place.config.image_task(run.task)
-    meta = place.meta(run.task)
-    described = files.read_json(layout.sample_files(place.root, name)[1])
+    run, device = workspace.config.run(name), workspace.device()
+    settings = workspace.config.image_task(run.task)
+    described = files.read_json(layout.sample_files(workspace.root, name)[1])
     samplers = described["samplers"]
-    samples = _samples(place, run, len(samplers))
-    extractor = load_extractor(place, run.task, device)
+    samples = _samples(workspace, run, len(samplers))
+    extractor = load_extractor(workspace, run.task, device)
     distance = distance_name(run.task, settings.fidelity)
     rows = []
     with (
         tracking.stage(
-            place.results,
+            workspace.results,
             stage="quality",
             name=name,
             params=settings.fidelity.model_dump(),
-            tags=tags(run, place, meta),
+            tags=tags(workspace, run),
         ) as tracked,
-        scoring(place, run.task, extractor) as score,
+        scoring(workspace, run.task, extractor) as score,
         progress(f"quality {name}", len(samplers)) as update,
     ):
         for number, (sampler, pixels) in enumerate(zip(samplers, samples, strict=True)):
@@ -55,7 +55,7 @@ def quality(place: Place, name: str) -> None:
             values = {distance if key == "distance" else key: value for key, value in scores.items()}
             tracked.metric(number, {f"{group}/{key}": value for key, value in values.items()})
             update(len(rows), f"{sampler['name']}: {distance} {scores['distance']:.4g}")
-        output = layout.quality_file(place.root, name)
+        output = layout.quality_file(workspace.root, name)
         head = {"task": run.task, "dataset": settings.data.dataset, "variant": run.variant}
         head |= {key: described[key] for key in HEAD}
         head |= {"features": features_name(run.task, settings.fidelity), "distance_name": distance}
@@ -63,9 +63,9 @@ def quality(place: Place, name: str) -> None:
         tracked.artifact(output)
 
 
-def _samples(place: Place, run: Run, num_samplers: int) -> NDArray[np.unsignedinteger]:
+def _samples(workspace: Workspace, run: Run, num_samplers: int) -> NDArray[np.unsignedinteger]:
     """(S, N, L) memory-mapped pixels. Raises UserError when they are missing, of another shape or out of range."""
-    path, _ = layout.sample_files(place.root, run.name)
+    path, _ = layout.sample_files(workspace.root, run.name)
     again = f"draw them again: mdm-prime sample {run.name}"
     try:
         samples: NDArray[np.unsignedinteger] = np.load(path, mmap_mode="r", allow_pickle=False)

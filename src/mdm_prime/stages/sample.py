@@ -1,131 +1,198 @@
-"""The stage `sample`: token sequences from a trained run, with every network evaluation counted."""
+"""The stage `sample`: samples of a trained run by each of its samplers, with every network evaluation counted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from mdm_prime import files, tracking
-from mdm_prime.core.objectives import Denoiser
-from mdm_prime.data.tokenizer import decode, encode, load_tokenizer
+from mdm_prime.core.super_tokens import from_super_tokens
+from mdm_prime.data.arrays import token_dtype
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.sections import Sampling
+from mdm_prime.experiment.sections.models import Sampling
+from mdm_prime.experiment.sections.samplers import SamplerSection
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
-from mdm_prime.samplers import exact as sampling
-from mdm_prime.stages.place import Place, mathematics, tags, trained_network
+from mdm_prime.samplers.exact import Record, Samples, prior_sample
+from mdm_prime.stages.networks import Loaded, facts, load, tags
+from mdm_prime.stages.shards import Shards, ranges, resume, weights_hash
+from mdm_prime.stages.workspace import Workspace
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
-
-def sample(place: Place, name: str) -> None:
-    """Draws the samples that params ask for: samples.npy and samples.json."""
-    run, device = place.config.run(name), place.device()
-    settings = place.config.token_task(run.task).sampling
-    network = trained_network(place, run, device)
-    tokenizer = _tokenizer(place, run)
-    prefix = torch.tensor(encode(tokenizer, settings.prefix) if tokenizer else [], dtype=torch.long, device=device)
+def sample(workspace: Workspace, name: str) -> None:
+    """Draws what params ask for: samples.npy, (S, N, L) of the data's tokens for S samplers, and samples.json."""
+    run, device = workspace.config.run(name), workspace.device()
+    task, data_folder = workspace.config.task(run.task), layout.data_dir(workspace.root, run.task)
+    settings, samplers = task.sampling, task.samplers_of(run.variant)
+    loaded = load(workspace, run, device)
+    prefix = torch.tensor(run.data.encode(data_folder, settings.prefix), dtype=torch.long, device=device)
     if len(prefix) >= run.data.length:
         raise UserError(
-            f"{run.task}.sampling.prefix has {len(prefix)} tokens; allowed: fewer than the length {run.data.length}"
+            f"tasks.{run.task}.sampling.prefix: has {len(prefix)} tokens; allowed: fewer than length {run.data.length}"
         )
+    array, description = layout.sample_files(workspace.root, name)
+    kept = array.parent.parent / f".{array.parent.name}-shards"
+    params = settings.model_dump() | {"samplers": [sampler.model_dump(mode="json") for sampler in samplers]}
     with (
         tracking.stage(
-            place.results,
-            stage="sample",
-            name=name,
-            params=settings.model_dump(),
-            tags=tags(run, place, place.meta(run.task)),
+            workspace.results, stage="sample", name=name, params=params, tags=tags(workspace, run)
         ) as tracked,
-        progress(f"sample {name}", settings.num_samples) as update,
+        progress(f"sample {name}", settings.num_samples * len(samplers)) as update,
     ):
-        x, nfe, idle = draw(network, run, settings, prefix, report=lambda done: update(done, "samples"))
-        array, description = layout.sample_files(place.root, name)
+        drawn, rows = [], []
+        for number, sampler in enumerate(samplers):
+
+            def report(done: int, base: int = number * settings.num_samples, of: str = sampler.name) -> None:
+                update(base + done, f"samples ({of})")
+
+            parts = ranges(settings.num_samples, settings.shard_size)
+            identity = _identity(loaded.network, run, sampler, settings, prefix)
+            shards = resume(kept / str(number), identity, len(parts))
+            _draw_missing(shards, parts, loaded, run, sampler, settings, prefix, report)
+            found = shards.joined()
+            drawn.append(found["x"])
+            rows.append(_row(run, sampler, found["nfe"]) | {"texts": run.data.decode(data_folder, found["x"])})
         with files.replacing(array) as temporary:
-            np.save(temporary, x.numpy().astype(place.tokens(run.task, "validation").dtype))
-        counted = summary("nfe", nfe) | summary("idle_steps", idle)
-        texts = decode(tokenizer, x.numpy()) if tokenizer else None
-        head: dict[str, Any] = {
-            "task": run.task,
-            "variant": run.variant,
-            "seed": run.seed,
-            "model": run.model,
-            "num_subtokens": run.num_subtokens,
-            "carry_over": run.carry_over,
-        }
-        chosen = settings.model_dump(exclude={"batch_size", "seed"})
-        files.write_json(
-            description,
-            head | chosen | {"length": run.data.length, "prefix_tokens": len(prefix)} | counted | {"texts": texts},
-        )
-        tracked.metric(0, {key: value for key, value in counted.items() if value is not None})
+            np.save(temporary, np.stack(drawn))
+        head = facts(run, loaded.network, None)
+        del head["parameters"], head["train_tokens"], head["base"]
+        head["components"] = loaded.described["components"]
+        counts: dict[str, Any] = {"num_samples": settings.num_samples, "length": run.data.length}
+        counts |= {"prefix": settings.prefix, "prefix_tokens": len(prefix)}
+        files.write_json(description, head | counts | {"samplers": rows})
+        for key in ("nfe", "idle_steps"):
+            values = {f"{key} {row['name']}": row[f"{key}_mean"] for row in rows}
+            tracked.metric(0, {name: value for name, value in values.items() if value is not None})
         tracked.artifact(description)
-        if texts:
-            tracked.document("samples.txt", "\n\n".join(texts))
+        for row in rows:
+            if row["texts"]:
+                tracked.document(f"samples-{row['name']}.txt", "\n\n".join(row["texts"]))
+        if run.on_images:
+            from mdm_prime.stages.sample_images import write_views
+
+            write_views(workspace, run, loaded, device)
+    Shards(kept, 0).remove()
+
+
+def _draw_missing(
+    shards: Shards,
+    parts: list[range],
+    loaded: Loaded,
+    run: Run,
+    sampler: SamplerSection,
+    settings: Sampling,
+    prefix: Tensor,
+    report: Callable[[int], None],
+) -> None:
+    """Draws the shards that are not there: x, (n, L) tokens as the data has them, and nfe, (n,)."""
+    for index in shards.missing():
+        x, nfe = draw(loaded, run, sampler, parts[index], settings.batch_size, settings.seed, prefix, report)
+        shards.save(index, x=as_stored(run, x), nfe=nfe.numpy())
 
 
 def draw(
-    network: Denoiser, run: Run, settings: Sampling, prefix: Tensor, *, report: Callable[[int], None]
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Tokens (N, L), network evaluations (N,) and, for an ancestral sampler, idle steps (N,), all on the CPU."""
-    subtokenizer, schedule = mathematics(run)
-    batches: list[sampling.Samples] = []
-    idle: list[Tensor] = []
-    for start in range(0, settings.num_samples, settings.batch_size):
-        indices = range(start, min(start + settings.batch_size, settings.num_samples))
-        times, draws = (
-            uniforms.to(prefix.device)
-            for uniforms in sampling.sample_uniforms(settings.seed, indices, run.data.length, run.num_subtokens)
-        )
+    loaded: Loaded,
+    run: Run,
+    sampler: SamplerSection,
+    indices: range,
+    batch_size: int,
+    seed: int,
+    prefix: Tensor,
+    report: Callable[[int], None] = lambda done: None,
+) -> Samples:
+    """The samples of these numbers, on the CPU: tokens (N, L) and network evaluations (N,).
+
+    Args:
+        loaded: the run's network, on the device of `prefix`.
+        run: whose samples these are.
+        sampler: how samples are drawn.
+        indices: of the samples; sample i has random numbers of its own.
+        batch_size: samples drawn at once.
+        seed: of all samples.
+        prefix: (P,) tokens that every sample starts with.
+        report: is called with the number of the sample that the work has come to.
+    """
+    batches = []
+    for start in range(indices.start, indices.stop, batch_size):
+        numbers = range(start, min(start + batch_size, indices.stop))
+
+        def record(t: float, y: Tensor, numbers: range = numbers) -> None:
+            report(numbers.start + round((1 - t) * len(numbers)))
+
         if run.model == "autoregressive":
-            samples = sampling.autoregressive_sample(
-                network,
-                draws.squeeze(-1),
-                prefix,
-                subtokenizer.mask_id,
-                temperature=settings.temperature,
-                top_p=settings.top_p,
-            )
+            try:
+                samples = sampler.draw_causally(
+                    loaded.network, prefix, run.length, seed, numbers, loaded.subtokenizer.mask_id
+                )
+            except ValueError as error:
+                raise UserError(str(error)) from None
+            report(numbers.stop)
         else:
-            y, fixed = sampling.prior_sample(len(indices), run.data.length, subtokenizer, prefix)
-            if settings.sampler == "ancestral":
-                events = sampling.ancestral_events(times, schedule, settings.num_steps, fixed)
-            else:
-                events = sampling.first_hitting_events(times, schedule, fixed)
-            samples = sampling.run_events(
-                network,
-                y,
-                events,
-                draws,
-                subtokenizer,
-                carry_over=run.carry_over,
-                temperature=settings.temperature,
-                top_p=settings.top_p,
-            )
-            if settings.sampler == "ancestral":
-                idle.append(settings.num_steps - samples.nfe.cpu())
-        batches.append(sampling.Samples(samples.x.cpu(), samples.nfe.cpu()))
-        report(indices.stop)
-    x, nfe = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    return x, nfe, torch.cat(idle) if idle else None
+            y, _ = prior_sample(len(numbers), run.length, loaded.subtokenizer, prefix)
+            samples = complete(loaded, run, sampler, y, numbers, seed, record)
+        batches.append(Samples(samples.x.cpu(), samples.nfe.cpu()))
+    return Samples(*(torch.cat(part) for part in zip(*batches, strict=True)))
 
 
-def _tokenizer(place: Place, run: Run) -> Tokenizer | None:
-    if run.data.kind != "text":
-        return None
-    return load_tokenizer(layout.data_dir(place.root, run.task) / "tokenizer.json")
+def complete(
+    loaded: Loaded,
+    run: Run,
+    sampler: SamplerSection,
+    y: Tensor,
+    indices: range,
+    seed: int,
+    record: Record | None = None,
+) -> Samples:
+    """Reveals what is masked in y (B, L, ell) by one sampler; sample i has the random numbers of indices[i]."""
+    return sampler.draw(
+        loaded.network,
+        y,
+        y != loaded.subtokenizer.mask_id,
+        seed,
+        indices,
+        loaded.schedule,
+        loaded.subtokenizer,
+        carry_over=run.carry_over,
+        record=record,
+    )
 
 
-def summary(name: str, values: Tensor | None) -> dict[str, float | None]:
+def as_stored(run: Run, x: Tensor) -> NDArray[np.unsignedinteger]:
+    """Tokens x (N, run.length) of a network as the data has them: (N, L), pixels for super-tokens."""
+    if run.super_tokens:
+        return from_super_tokens(x).numpy().astype(np.uint8)
+    return x.numpy().astype(token_dtype(run.vocab_size))
+
+
+def _identity(
+    network: nn.Module, run: Run, sampler: SamplerSection, settings: Sampling, prefix: Tensor
+) -> dict[str, Any]:
+    """What samples depend on, apart from the code."""
+    return {
+        "run": run.digest,
+        "weights": weights_hash(network),
+        "sampler": sampler.model_dump(mode="json"),
+        "sampling": settings.model_dump(mode="json"),
+        "prefix": prefix.tolist(),
+    }
+
+
+def _row(run: Run, sampler: SamplerSection, nfe: NDArray[np.int64]) -> dict[str, Any]:
+    """A sampler's row of samples.json; idle steps are those of its steps in which the network was not asked."""
+    num_steps = sampler.description["num_steps"]
+    idle = None if num_steps is None or run.model == "autoregressive" else num_steps - nfe
+    return {"name": sampler.name, **sampler.description, **summary("nfe", nfe), **summary("idle_steps", idle)}
+
+
+def summary(name: str, values: NDArray[np.int64] | None) -> dict[str, float | None]:
     """Mean and standard error over samples; null where there is nothing to count."""
     if values is None:
         return {f"{name}_mean": None, f"{name}_stderr": None}
-    exact = values.double()
-    spread = float(exact.std()) if len(exact) > 1 else 0.0
-    return {f"{name}_mean": float(exact.mean()), f"{name}_stderr": spread / len(exact) ** 0.5}
+    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return {f"{name}_mean": float(values.mean()), f"{name}_stderr": spread / len(values) ** 0.5}

@@ -13,34 +13,37 @@ from torch import Tensor
 
 from mdm_prime import files, tracking
 from mdm_prime.core.super_tokens import to_super_tokens
-from mdm_prime.data.augmentation import augment
+from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.sections import ImageData
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
-from mdm_prime.stages.place import Place, describe, identity, loss_name, mathematics, network_of, tags
+from mdm_prime.stages.networks import facts, identity, minimised, schedule_of, subtokenizer_of, tags
+from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint, loop, losses
+from mdm_prime.training.augmentation import augment
 
 
-def train(place: Place, name: str) -> None:
+def train(workspace: Workspace, name: str) -> None:
     """Trains one run, from its saved state if there is one, and writes layout.run_files."""
-    run, device = place.config.run(name), place.device()
-    tokens, meta = place.tokens(run.task, "train"), place.meta(run.task)
-    output = layout.network_dir(place.root, name)
+    run, device = workspace.config.run(name), workspace.device()
+    if run.checkpoint is not None:
+        raise UserError(f"{name}: has a checkpoint; import it: {workspace.hint('import', name)}")
+    tokens, meta = workspace.tokens(run.task, "train"), workspace.meta(run.task)
+    output = layout.network_dir(workspace.root, name)
     state = output / "state.safetensors"
     for unfinished in output.glob(".*-*.safetensors"):  # a write that kill -9 cut short
         unfinished.unlink()
     digest = identity(run, meta)
     torch.manual_seed(run.seed)
-    network = network_of(run).to(device)
+    network = run.network.build(run.shape).to(device)
     torch.set_deterministic_debug_mode("warn")
     with (
         tracking.stage(
-            place.results,
+            workspace.results,
             stage="train",
             name=name,
             params=run.model_dump(mode="json"),
-            tags=tags(run, place, meta),
+            tags=tags(workspace, run),
         ) as tracked,
         progress(f"train {name}", run.training.steps) as update,
         _StopOnSignal() as stop,
@@ -49,11 +52,11 @@ def train(place: Place, name: str) -> None:
 
         def report(row: loop.Progress) -> None:
             rows.append((time.monotonic(), row.train_tokens))
-            values = {loss_name(run): row.loss, "learning_rate": row.learning_rate, "gradient_norm": row.gradient_norm}
+            values = {minimised(run): row.loss, "learning_rate": row.learning_rate, "gradient_norm": row.gradient_norm}
             if len(rows) > 1:
                 (before, tokens_before), (now, tokens_now) = rows[-2:]
                 values["tokens_per_second"] = (tokens_now - tokens_before) / (now - before)
-            update(row.step, f"{loss_name(run)} {row.loss:.4f}, {values.get('tokens_per_second', 0):,.0f} tokens/s")
+            update(row.step, f"{minimised(run)} {row.loss:.4f}, {values.get('tokens_per_second', 0):,.0f} tokens/s")
             tracked.metric(row.step, values)
 
         average, history = loop.train(
@@ -71,9 +74,11 @@ def train(place: Place, name: str) -> None:
         )
         weights = output / "weights.safetensors"
         checkpoint.save(weights, average, {"digest": digest, "run": run.model_dump(mode="json")})
-        _write_history(layout.history_file(place.root, name), history)
-        described = describe(run, network, history[-1].train_tokens) | {
+        _write_history(layout.history_file(workspace.root, name), history)
+        described = facts(run, network, history[-1].train_tokens) | {
             "steps": run.training.steps,
+            "schedule": run.training.schedule,
+            "exponent": run.training.exponent,
             "weights_sha256": files.sha256_of(weights),
             "data_sha256": meta["sha256"],
             "config": run.model_dump(mode="json"),
@@ -89,8 +94,8 @@ def preparation_of(run: Run) -> Callable[[Tensor, torch.Generator], Tensor]:
     """What becomes of a training batch (B, L) int64 before the network sees it."""
 
     def prepare(x: Tensor, generator: torch.Generator) -> Tensor:
-        if isinstance(run.data, ImageData):
-            x = augment(x, run.data, generator)
+        if run.on_images:
+            x = augment(x, run.image_data, generator)
         return to_super_tokens(x) if run.super_tokens else x
 
     return prepare
@@ -98,7 +103,7 @@ def preparation_of(run: Run) -> Callable[[Tensor, torch.Generator], Tensor]:
 
 def loss_of(run: Run) -> losses.Loss:
     """What a run's training minimises."""
-    subtokenizer, schedule = mathematics(run)
+    subtokenizer, schedule = subtokenizer_of(run), schedule_of(run)
     if run.model == "autoregressive":
         return losses.causal_loss(subtokenizer.mask_id)
     return losses.masked_loss(subtokenizer, schedule, objective=run.training.objective, carry_over=run.carry_over)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections import Classifier
+from mdm_prime.experiment.sections.images import Classifier
 
 REPORT_EVERY = 20  # steps
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mdm_prime.core.masking import stratified_times
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections import Training
+from mdm_prime.experiment.sections.models import Training
 from mdm_prime.training import checkpoint, ema
 from mdm_prime.training.losses import Loss
 

@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from mdm_prime.core.masking import mask_independently
-from mdm_prime.core.objectives import Denoiser, autoregressive_loss, sequence_losses
+from mdm_prime.core.objectives import Denoiser, autoregressive_loss
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.experiment import found
+from mdm_prime.experiment.sections.models import OBJECTIVES
 
 Loss = Callable[[Denoiser, Tensor, Tensor, torch.Generator], Tensor]
 
 
-def masked_loss(subtokenizer: Subtokenizer, schedule: Schedule, *, objective: str, carry_over: bool) -> Loss:
-    """`joint_loss` (MDM-Prime, equation 7), `nelbo` or `cross_entropy`, at the times t that the step drew.
+class Objective(Protocol):
+    """What a file of mdm_prime/training/objectives has as `loss`."""
 
-    `cross_entropy`, which the paper trains its images with, is the joint loss without its weight and without
-    carry-over: every position counts alike, also those with nothing masked.
-    """
-    plain = objective == "cross_entropy"
-    joint = objective != "nelbo"
-    carry_over = carry_over and not plain
+    def __call__(
+        self,
+        network: Denoiser,
+        x: Tensor,
+        y: Tensor,
+        t: Tensor,
+        subtokenizer: Subtokenizer,
+        schedule: Schedule,
+        *,
+        carry_over: bool,
+    ) -> Tensor:
+        """Tokens x (B, L), noised sub-tokens y (B, L, ell) and times t (B,) that they were masked at; returns (B,)."""
+        ...
+
+
+def masked_loss(subtokenizer: Subtokenizer, schedule: Schedule, *, objective: str, carry_over: bool) -> Loss:
+    """The objective of that name, at the times t that the step drew."""
+    weigh: Objective = found.module(OBJECTIVES, objective).loss
 
     def loss(network: Denoiser, x: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
         y = subtokenizer.encode(x)
         exact = t.double()  # in float32 1 - alpha may round to 0 at the smallest times, and the weight to infinity
         y = mask_independently(y, schedule.mask_probability(exact), subtokenizer.mask_id, generator)
-        losses = sequence_losses(network, x, y, t, subtokenizer, carry_over=carry_over, joint=joint, marginal=not joint)
-        weight = 1.0 if plain else schedule.loss_weight(exact).to(t.dtype)
-        return weight * (losses.joint if joint else losses.marginal)
+        return weigh(network, x, y, t, subtokenizer, schedule, carry_over=carry_over)
 
     return loss
 

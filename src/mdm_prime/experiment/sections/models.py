@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
+from mdm_prime.experiment import found
 from mdm_prime.experiment.sections.base import Counts, Fraction, SampleCount, SampleSeed, Section, Seed
+
+OBJECTIVES = "mdm_prime.training.objectives"
+
+
+def _objective(name: str) -> str:
+    allowed = found.modules(OBJECTIVES)
+    if name not in allowed:
+        raise ValueError(f"should be one of {', '.join(allowed)}")
+    return name
+
+
+def _check_shards(shard_size: int | None, batch_size: int) -> None:
+    if shard_size and shard_size % batch_size:
+        raise ValueError(f"shard_size: is {shard_size}; should be a multiple of batch_size {batch_size}")
 
 
 class Training(Section):
     """How one network is trained."""
 
-    objective: Literal["joint_loss", "nelbo", "cross_entropy"]  # the last: the paper's for images
+    objective: Annotated[str, AfterValidator(_objective)]  # a file of mdm_prime/training/objectives
     schedule: Literal["linear", "polynomial", "cosine"]
     exponent: Annotated[float, Field(ge=1.0)] = 1.0  # of the polynomial schedule; below 1, w(1) is infinite
     t_min: Annotated[float, Field(ge=0.0, lt=1.0)]  # t is drawn from (t_min, 1]
@@ -49,35 +72,28 @@ class Evaluation(Section):
 
     num_samples: Annotated[int, Field(ge=2)]  # draws of a held-out sequence and of what is masked in it
     batch_size: PositiveInt
+    shard_size: PositiveInt | None = None  # draws that are kept as soon as they are evaluated; null: all of them
     seed: Seed
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> Evaluation:
+        _check_shards(self.shard_size, self.batch_size)
+        return self
 
 
 class Sampling(Section):
-    """How samples are drawn."""
+    """How many samples are drawn by each sampler of a model."""
 
-    sampler: Literal["ancestral", "first_hitting"]
     num_samples: SampleCount
-    num_steps: PositiveInt
-    temperature: PositiveFloat
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)]
     prefix: str = ""  # text only: every sample starts with it
     batch_size: PositiveInt
+    shard_size: PositiveInt | None = None  # samples that are kept as soon as they are drawn; null: all of them
+    shown: PositiveInt = 8  # images only: how many are completed and followed on their way
     seed: SampleSeed
 
-
-class Variant(Section):
-    """One model of a task; `training` and `network` override single values of the task's."""
-
-    model: Literal["masked", "autoregressive"] = "masked"
-    num_subtokens: PositiveInt = 1
-    carry_over: bool = True
-    training: dict[str, Any] = Field(default_factory=dict)
-    network: dict[str, Any] = Field(default_factory=dict)
-
     @model_validator(mode="after")
-    def _autoregressive_has_whole_tokens(self) -> Variant:
-        if self.model == "autoregressive" and self.num_subtokens != 1:
-            raise ValueError(f"num_subtokens: is {self.num_subtokens}; should be 1 for an autoregressive model")
+    def _whole_batches(self) -> Sampling:
+        _check_shards(self.shard_size, self.batch_size)
         return self
 
 

@@ -1,0 +1,125 @@
+"""Square crops of photographs, different parts of each for training and for testing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from mdm_prime.data import photographs
+from mdm_prime.data.image_files import Batch, Batches, ImageSource, channels_first, eight_bits, write
+from mdm_prime.data.photographs import PHOTOGRAPHS
+from mdm_prime.errors import UserError
+from mdm_prime.experiment.sections.image_data import ImageDataSection
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SHORTER_SIDE = 8  # of a photograph, in crops: large enough for many different ones, small enough for each to show much
+
+
+class PhotosData(ImageDataSection):
+    """Square crops of photographs; training and test crops come from different parts of each."""
+
+    kind: Literal["photos"]
+    dataset: str = "photos"
+    channels: Literal[3] = 3
+    vocab_size: Literal[256] = 256
+    folder: str | None = None  # of images; null: scikit-learn's two photographs
+    train_images: Annotated[int, Field(ge=2)]
+    test_images: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _folder_exists(self) -> PhotosData:
+        if self.folder is not None and not Path(self.folder).is_dir():
+            raise ValueError(f"folder: no such folder: {self.folder}")
+        return self
+
+    def prepare(self, output: Path, task: str, key: str) -> None:
+        write(self, self.source(key), output, task, key)
+
+    def source(self, key: str) -> ImageSource:
+        if self.folder is None:
+            paths = [Path(name) for name in PHOTOGRAPHS]
+            name = f"scikit-learn's {' and '.join(PHOTOGRAPHS)}"
+        else:
+            folder = Path(self.folder)
+            paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+            name = f"{len(paths)} photographs of {folder.resolve().name}"
+        if not paths:
+            raise UserError(f"{key}.folder: {self.folder} holds no files; give a folder of photographs")
+        for part, count in (("train", self.train_images), ("test", self.test_images)):
+            if count < len(paths):
+                raise UserError(f"{key}.{part}_images is {count}; allowed: at least {len(paths)}, one a photograph")
+
+        def read(part: Literal["train", "test"]) -> Batches:
+            pixels = crops(paths, self, key, part)
+            yield Batch(pixels, np.arange(len(pixels)) % len(paths))
+
+        return ImageSource(name, lambda: read("train"), lambda: read("test"))
+
+
+def crops(paths: list[Path], data: PhotosData, key: str, part: Literal["train", "test"]) -> NDArray[np.uint8]:
+    """Different crops of every photograph, drawn evenly: crop i is of photograph i modulo their number.
+
+    A photograph is cut in two, then reduced (never enlarged) to a shorter side of SHORTER_SIDE crops. So no pixel of it
+    is in crops of both parts.
+
+    Args:
+        paths: files; with `data.folder` null, names of scikit-learn's.
+        data: size, numbers of crops and seed.
+        key: stands before the keys of `data` in messages.
+        part: train, the left three quarters, or test, the right quarter.
+
+    Returns:
+        (N, L) uint8, channels first.
+
+    Raises UserError for a photograph that cannot be read, is too small or has fewer different crops than are wanted.
+    """
+    from PIL import Image
+
+    count = data.train_images if part == "train" else data.test_images
+    pixels = np.empty((count, data.length), np.uint8)
+    of_train, of_test = np.random.SeedSequence(data.seed).spawn(2)  # places independent of each other
+    streams = (of_train if part == "train" else of_test).spawn(len(paths))
+    for i, (path, stream) in enumerate(zip(paths, streams, strict=True)):
+        picture = _photograph(path, data, key)
+        if picture.width < 4 * data.size or picture.height < data.size:
+            raise UserError(
+                f"{key}: {path.name} is {picture.width}x{picture.height} pixels; allowed: a width of {4 * data.size} "
+                f"and a height of {data.size} or more, for training and test crops of size {data.size}"
+            )
+        cut = picture.width * 3 // 4
+        left, right = (0, cut) if part == "train" else (cut, picture.width)
+        scale = min(1.0, SHORTER_SIDE * data.size / min(picture.size))
+        width, height = round((right - left) * scale), round(picture.height * scale)
+        region = picture.crop((left, 0, right, picture.height)).resize((width, height), Image.Resampling.LANCZOS)
+        values = np.asarray(region)
+        across = width - data.size + 1
+        places = across * (height - data.size + 1)
+        into = pixels[i :: len(paths)]
+        if len(into) > places:
+            raise UserError(
+                f"{key}.{part}_images is {count}, {len(into)} of them from {path.name}, which has {places} different "
+                "crops; give a smaller number or more photographs"
+            )
+        chosen = np.random.default_rng(stream).choice(places, len(into), replace=False)
+        for row, y, x in zip(into, *divmod(chosen, across), strict=True):
+            row[:] = channels_first(values[y : y + data.size, x : x + data.size])
+    return pixels
+
+
+def _photograph(path: Path, data: PhotosData, key: str) -> Image:
+    from PIL import Image, ImageOps
+
+    if data.folder is None:
+        return photographs.load(path.name)
+    try:
+        with Image.open(path) as opened:
+            return eight_bits(ImageOps.exif_transpose(opened))
+    except Exception as error:  # the decoders of damaged files raise errors of many kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{key}.folder: {path} cannot be read ({reason}); give JPEG or PNG files only") from None

@@ -1,0 +1,84 @@
+"""The base of every sampler's section; each sampler is a file of mdm_prime/samplers that declares itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from mdm_prime.experiment.found import OneOf
+from mdm_prime.experiment.sections.base import Section
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mdm_prime.core.objectives import Denoiser
+    from mdm_prime.core.schedules import Schedule
+    from mdm_prime.core.subtokens import Subtokenizer
+    from mdm_prime.samplers.exact import Record, Samples
+
+PACKAGES = ("mdm_prime.samplers",)
+
+
+class SamplerSection(Section):
+    """Settings of a sampler, whose subclass has `kind: Literal["name"]`."""
+
+    kind: str
+
+    @property
+    def name(self) -> str:
+        """Kind and number of steps."""
+        num_steps = self.description["num_steps"]
+        return self.kind if num_steps is None else f"{self.kind}-{num_steps}"
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """For samples.json: the settings, and the number of steps and the draws of a sampler that has none of these."""
+        return {"num_steps": None, "draws": "joint", **self.model_dump(mode="json")}
+
+    def draw(
+        self,
+        network: Denoiser,
+        y: Tensor,
+        fixed: Tensor,
+        seed: int,
+        indices: range,
+        schedule: Schedule,
+        subtokenizer: Subtokenizer,
+        *,
+        carry_over: bool,
+        record: Record | None = None,
+    ) -> Samples:
+        """Reveals what is masked in y.
+
+        Args:
+            network: see mdm_prime.core.objectives.
+            y: (B, L, ell) int64 sub-tokens to start from: masks, and what is given.
+            fixed: (B, L, ell) bool, the sub-tokens that never change.
+            seed: 0..255, of all samples.
+            indices: number of each of the B samples; with the seed it gives the sample's random numbers.
+            schedule: alpha.
+            subtokenizer: the map between tokens and sub-tokens.
+            carry_over: whether drawn tokens must agree with the visible sub-tokens.
+            record: is called with the time and the sub-tokens on the way from t = 1 to 0.
+        """
+        raise NotImplementedError
+
+    def draw_causally(
+        self, network: Denoiser, prefix: Tensor, length: int, seed: int, indices: range, start_id: int
+    ) -> Samples:
+        """Samples (B, length) of an autoregressive network, token by token after the tokens prefix (P,).
+
+        Raises ValueError for a sampler that has no such form.
+        """
+        raise ValueError(f"the sampler {self.kind} is not for an autoregressive model")
+
+
+def _distinct(samplers: tuple[SamplerSection, ...]) -> tuple[SamplerSection, ...]:
+    if len(set(samplers)) != len(samplers):
+        raise ValueError("one stands twice")
+    return samplers
+
+
+Sampler = Annotated[SamplerSection, OneOf(PACKAGES)]
+Samplers = Annotated[tuple[Sampler, ...], Field(min_length=1), AfterValidator(_distinct)]

@@ -1,0 +1,99 @@
+"""Diffusion transformer over sub-tokens, and its causal form for the autoregressive baseline.
+
+The network of MDLM and MDM-Prime's text experiments: pre-norm blocks with adaptive layer normalisation, rotary
+positions, no biases in attention, GELU feed-forward of four times the width (Peebles and Xie, arXiv 2212.09748).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mdm_prime.networks.modules.layers import SubtokenEmbedding, TimeEmbedding, rotary_angles, rotate
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each modulated by the conditioning vector."""
+
+    def __init__(self, width: int, heads: int, conditioning_width: int, dropout: float, causal: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.causal = causal
+        self.dropout = dropout
+        self.norm1 = nn.LayerNorm(width, bias=False)
+        self.attn_qkv = nn.Linear(width, 3 * width, bias=False)
+        self.attn_out = nn.Linear(width, width, bias=False)
+        self.norm2 = nn.LayerNorm(width, bias=False)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+        self.modulation = zero_linear(conditioning_width, 6 * width)
+
+    def forward(self, h: Tensor, angles: tuple[Tensor, Tensor], conditioning: Tensor) -> Tensor:
+        """H (B, L, width), conditioning (B, conditioning_width); returns (B, L, width)."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(conditioning)[:, None].chunk(6, -1)
+        h = h + gate1 * self._drop(self._attend(self.norm1(h) * (1 + scale1) + shift1, angles))
+        out: Tensor = h + gate2 * self._drop(self.mlp(self.norm2(h) * (1 + scale2) + shift2))
+        return out
+
+    def _attend(self, h: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+        q, k, v = self.attn_qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        h = F.scaled_dot_product_attention(rotate(q, angles), rotate(k, angles), v, is_causal=self.causal)
+        attended: Tensor = self.attn_out(h.transpose(1, 2).flatten(-2))
+        return attended
+
+    def _drop(self, h: Tensor) -> Tensor:
+        return F.dropout(h, self.dropout, self.training)
+
+
+class DiT(nn.Module):
+    """Sub-tokens (B, L, ell) to logits over tokens, at the positions that are asked for.
+
+    Args:
+        base: b; the embedding has b + 1 rows, the last for the mask.
+        vocab_size: V, the number of logits.
+        time_conditioning: whether t changes the output; the paper's text network has it off.
+        causal: whether position i sees positions < = i only.
+    """
+
+    def __init__(
+        self,
+        *,
+        base: int,
+        num_subtokens: int,
+        vocab_size: int,
+        width: int,
+        blocks: int,
+        heads: int,
+        conditioning_width: int,
+        dropout: float = 0.0,
+        time_conditioning: bool = False,
+        causal: bool = False,
+    ) -> None:
+        super().__init__()
+        self.time_conditioning = time_conditioning
+        self.head_width = width // heads
+        self.embedding = SubtokenEmbedding(base, num_subtokens, width)
+        self.time_embedding = TimeEmbedding(conditioning_width)
+        self.blocks = nn.ModuleList(Block(width, heads, conditioning_width, dropout, causal) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width, bias=False)
+        self.modulation = zero_linear(conditioning_width, 2 * width)
+        self.head = zero_linear(width, vocab_size)
+
+    def forward(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
+        """Y (B, L, ell) int64, t (B,), where (B, L) bool; returns (N, V), rows in the order of `where`."""
+        conditioning = F.silu(self.time_embedding(t if self.time_conditioning else torch.zeros_like(t)))
+        angles = rotary_angles(y.shape[1], self.head_width, y.device)
+        h = self.embedding(y)
+        for block in self.blocks:
+            h = block(h, angles, conditioning)
+        shift, scale = self.modulation(conditioning)[:, None].chunk(2, -1)
+        logits: Tensor = self.head((self.norm(h) * (1 + scale) + shift)[where])
+        return logits
+
+
+def zero_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that starts at zero, as adaptive normalisation and output heads do (arXiv 2212.09748)."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,71 @@
+"""What the samplers of the plain reverse process share: they differ in when a sub-token is revealed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, PositiveFloat
+
+from mdm_prime.experiment.sections.samplers import SamplerSection
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mdm_prime.core.objectives import Denoiser
+    from mdm_prime.core.schedules import Schedule
+    from mdm_prime.core.subtokens import Subtokenizer
+    from mdm_prime.samplers.exact import Events, Record, Samples
+
+
+class ExactSampler(SamplerSection):
+    """Settings of an exact sampler; its subclass says when which sub-token is revealed."""
+
+    temperature: PositiveFloat = 1.0  # divides the logits
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # nucleus; 1 keeps all
+
+    def events(self, uniforms: Tensor, schedule: Schedule, fixed: Tensor) -> Events:
+        """The events of sub-tokens with uniform numbers (B, L, ell) float64; `fixed` (B, L, ell) bool has none."""
+        raise NotImplementedError
+
+    def draw(
+        self,
+        network: Denoiser,
+        y: Tensor,
+        fixed: Tensor,
+        seed: int,
+        indices: range,
+        schedule: Schedule,
+        subtokenizer: Subtokenizer,
+        *,
+        carry_over: bool,
+        record: Record | None = None,
+    ) -> Samples:
+        from mdm_prime.samplers import exact
+
+        times, draws = (part.to(y.device) for part in exact.sample_uniforms(seed, indices, *y.shape[1:]))
+        return exact.run_events(
+            network,
+            y,
+            self.events(times, schedule, fixed),
+            draws,
+            subtokenizer,
+            carry_over=carry_over,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            record=record,
+        )
+
+    def draw_causally(
+        self, network: Denoiser, prefix: Tensor, length: int, seed: int, indices: range, start_id: int
+    ) -> Samples:
+        from mdm_prime.samplers import exact
+
+        _, draws = exact.sample_uniforms(seed, indices, length, 1)
+        return exact.autoregressive_sample(
+            network,
+            draws.squeeze(-1).to(prefix.device),
+            prefix,
+            start_id,
+            temperature=self.temperature,
+            top_p=self.top_p,
+        )
