@@ -36,10 +36,8 @@ def runs(uri: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    results = tmp_path_factory.mktemp("runs") / "results"
-    small_runs.make(results)
-    return f"sqlite:///{results / 'mlflow.db'}"
+def uri(small_results: Path) -> str:
+    return f"sqlite:///{small_results / 'mlflow.db'}"
 
 
 def test_the_searches_of_the_page(uri: str, runs: dict[str, dict[str, Any]]) -> None:

@@ -15,22 +15,17 @@ from mlflow_store import free_port, search
 
 from browser import look, serving
 
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "results"
-    small_runs.make(folder)
-    return folder
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def ids(results: Path) -> dict[str, str]:
-    return {run["name"]: run["id"] for run in search(f"sqlite:///{results / 'mlflow.db'}")}
+def ids(small_results: Path) -> dict[str, str]:
+    return {run["name"]: run["id"] for run in search(f"sqlite:///{small_results / 'mlflow.db'}")}
 
 
 @pytest.fixture(scope="module")
-def printed(results: Path) -> Iterator[list[str]]:
-    with serving(results, free_port()) as addresses:
+def printed(small_results: Path) -> Iterator[list[str]]:
+    with serving(small_results, free_port()) as addresses:
         yield addresses
 
 
@@ -60,7 +55,7 @@ def test_the_page_of_losses_has_both_for_every_model(printed: list[str]) -> None
             assert f"{math.exp(loss):.6f}"[:8] in text  # the page shows all digits
 
 
-def test_a_run_shows_its_metrics_parameters_and_tags(experiment: str, ids: dict[str, str], results: Path) -> None:
+def test_a_run_shows_its_metrics_parameters_and_tags(experiment: str, ids: dict[str, str]) -> None:
     text = look(f"{experiment}/runs/{ids['evaluate text/l2/seed0']}", "run")
     for name, value in (("nelbo", "5.95"), ("joint_loss", "5.7"), ("num_subtokens", "2"), ("num_samples", "256")):
         assert f" {name} {value} " in text

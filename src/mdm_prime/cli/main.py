@@ -102,28 +102,25 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--reference", type=Path, default=Path("results/reference"))
     keep = add("keep-reference", _keep_reference, "keep the present tables and figures, with machine, time and commit")
     keep.add_argument("--reference", type=Path, default=Path("results/reference"))
-    pipeline = add("pipeline", _pipeline, "open or close a pipeline's MLflow run (Snakemake does), or send what waits")
+    pipeline = add(
+        "pipeline",
+        _pipeline,
+        "open or close a pipeline's MLflow run (Snakemake and `make repro` do), or send what waits",
+    )
     pipeline.add_argument("action", choices=("start", "finished", "failed", "send"))
     pipeline.add_argument("--run-id", default=os.environ.get("MDM_PRIME_PARENT_RUN"), help="what `start` printed")
+    pipeline.add_argument("--engine", choices=("snakemake", "dvc"), default="snakemake", help="what runs the stages")
+    pipeline.add_argument("--pid", type=int, help="process of the pipeline (now the one that called `start`)")
     add("ui", _ui, "serve the MLflow pages on 127.0.0.1 and print their address").add_argument(
         "--port", type=int, default=5000
     )
     return root
 
 
-def _load(options: argparse.Namespace) -> config.Config:
-    """The parameters; a stage of DVC joins the pipeline that its `dvc repro` is."""
-    from mdm_prime import tracking
-
-    loaded = config.load(options.params)
-    tracking.join_pipeline(options.results, loaded.scale, loaded.model_dump(mode="json"))
-    return loaded
-
-
 def _place(options: argparse.Namespace) -> Place:
     from mdm_prime.stages.place import Place
 
-    return Place(_load(options), options.results)
+    return Place(config.load(options.params), options.results)
 
 
 def _check_params(options: argparse.Namespace) -> None:
@@ -134,7 +131,7 @@ def _check_params(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from mdm_prime import doctor
+    from mdm_prime.cli import doctor
 
     return doctor.run(options.params, options.results, as_json=options.json)
 
@@ -216,19 +213,19 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
 def _table(options: argparse.Namespace) -> None:
     from mdm_prime.reporting import tables
 
-    tables.write(options.name, _load(options), options.results)
+    tables.write(options.name, config.load(options.params), options.results)
 
 
 def _metrics(options: argparse.Namespace) -> None:
     from mdm_prime.reporting import metrics
 
-    metrics.write(_load(options), options.results)
+    metrics.write(config.load(options.params), options.results)
 
 
 def _figure(options: argparse.Namespace) -> None:
     from mdm_prime.reporting import figures
 
-    figures.write(options.name, _load(options), options.results)
+    figures.write(options.name, config.load(options.params), options.results)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -260,7 +257,10 @@ def _pipeline(options: argparse.Namespace) -> None:
     if options.action == "start":
         loaded = config.load_any(options.params)
         resolved = loaded.model_dump(mode="json")
-        print(tracking.start_pipeline(options.results, options.params, loaded.scale, resolved))
+        started = tracking.start_pipeline(
+            options.results, options.params, loaded.scale, resolved, engine=options.engine, pid=options.pid
+        )
+        print(started)
     elif options.action == "send":
         print(tracking.send(options.results))
     elif options.run_id:
