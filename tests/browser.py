@@ -34,13 +34,15 @@ def is_left_out() -> bool:
 
 def look(address: str, name: str) -> str:
     """The text of a page once it is drawn; keeps a screenshot by this name. Fails where there is no browser."""
-    return re.sub(
-        r"\s+", " ", re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<(style|script).*?</\1>", " ", page(address, name)))
-    )
+    return text_of(drawn(address, name))
 
 
-def page(address: str, name: str) -> str:
-    """The page itself, as HTML."""
+def text_of(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<(style|script).*?</\1>", " ", page)))
+
+
+def drawn(address: str, name: str) -> str:
+    """A page as HTML."""
     browser = shutil.which("chromium")
     if browser is None:
         pytest.fail(MISSING)

@@ -28,7 +28,7 @@ def test_ui_lists_the_runs_on_this_machine_only(small_results: Path) -> None:
             {"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310
-            assert len(json.load(answer)["runs"]) == 10
+            assert len(json.load(answer)["runs"]) == 11
         listening = re.findall(rf"(\w+):{port:04X} 00000000:0000 0A", Path("/proc/net/tcp").read_text())
         assert listening == ["0100007F"]
         assert f":{port:04X} 0000" not in Path("/proc/net/tcp6").read_text()
