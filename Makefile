@@ -60,6 +60,16 @@ figures: setup  ## Every figure at the default scale
 smoke: setup  ## The whole pipeline at the smallest scale (2 to 3 minutes)
 	snakemake --cores all --config scale=smoke -- results/tables/ results/figures/
 
+.PHONY: repro
+repro: setup  ## What DVC finds out of date, as one run in MLflow with its stages in it (ARGS="--dry")
+	@trap : INT TERM; \
+	params=params/$$(sed -n 's/^ *- scale: *//p' dvc.yaml).yaml; \
+	MDM_PRIME_PARENT_RUN=$$(mdm-prime --params $$params pipeline start --engine dvc --pid $$$$); \
+	export MDM_PRIME_PARENT_RUN; \
+	status=0; dvc repro $(ARGS) || status=$$?; \
+	mdm-prime pipeline $$([ $$status = 0 ] && echo finished || echo failed); \
+	exit $$status
+
 .PHONY: report
 report: setup  ## Every table and figure in one HTML file, to look at and to send
 	mdm-prime report

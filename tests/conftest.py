@@ -1,4 +1,8 @@
+from __future__ import annotations
+
 import pytest
+
+import browser
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,3 +21,16 @@ def deterministic_mode_restored():
     before = torch.get_deterministic_debug_mode()
     yield
     torch.set_deterministic_debug_mode(before)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if browser.is_left_out():
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.skip(reason=browser.MISSING))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    left_out = [report for report in terminalreporter.stats.get("skipped", ()) if "browser" in report.keywords]
+    if left_out:
+        terminalreporter.write_line(f"left out: {len(left_out)} tests of pages in a browser: {browser.MISSING}")

@@ -1,13 +1,36 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+import small_runs
 
 from mdm_prime import tracking
-from mdm_prime.tracking import journal
+from mdm_prime.tracking import journal, pipeline, runs
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """None from outside, time enough for a mirror on a slow machine, and no process left of a test."""
     for name in ("MLFLOW_TRACKING_URI", tracking.PARENT_RUN, "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(runs, "PATIENCE", 300.0)
     journal.warn_once.cache_clear()
+    pipeline._warn.cache_clear()
+    yield
+    for process in pipeline._unwaited:
+        if process:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def small_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder of a pipeline that trained, evaluated and sampled three models; not to be changed."""
+    results = tmp_path_factory.mktemp("runs") / "results"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        small_runs.make(results)
+    assert pipeline.mirror(results, 300.0)
+    return results

@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from mdm_prime.tracking import mirror
+from mdm_prime.tracking import pipeline
 
 READ = """
 import json, sys
@@ -46,7 +46,7 @@ print(json.dumps([[run.info.run_name for run in client.search_runs([experiment],
 def found_by(uri: str, *filter_strings: str) -> list[set[str]]:
     """The names of the runs that each search string finds."""
     command = [sys.executable, "-c", FIND, uri, *filter_strings]
-    done = subprocess.run(command, env=mirror.environment(), capture_output=True, text=True)
+    done = subprocess.run(command, env=pipeline.mlflow_environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [set(names) for names in json.loads(done.stdout)]
 
@@ -54,7 +54,10 @@ def found_by(uri: str, *filter_strings: str) -> list[set[str]]:
 def search(uri: str, filter_string: str = "") -> list[dict[str, Any]]:
     """The runs that a search string finds, with every point and every artifact."""
     done = subprocess.run(
-        [sys.executable, "-c", READ, uri, filter_string], env=mirror.environment(), capture_output=True, text=True
+        [sys.executable, "-c", READ, uri, filter_string],
+        env=pipeline.mlflow_environment(),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
@@ -89,7 +92,7 @@ class Server:
             self.process = subprocess.Popen(
                 command, env={**os.environ, **settings}, cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             assert self.process.poll() is None, (self.folder / "server.txt").read_text()
             try:

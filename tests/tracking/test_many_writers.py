@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mdm_prime import tracking
-from mdm_prime.tracking import journal, mirror, notes
+from mdm_prime.tracking import journal, pipeline, store
 
 WRITERS, POINTS = 16, 150
 STAGE = """
@@ -33,16 +33,16 @@ def written(tmp_path: Path) -> tuple[Path, str]:
     """A pipeline of sixteen stages that wrote at the same time, while two mirrors read."""
     (tmp_path / "p.yaml").write_text("")
     results = tmp_path / "results"
-    pipeline = tracking.start_pipeline(results, tmp_path / "p.yaml", "smoke")
+    parent = tracking.start_pipeline(results, tmp_path / "p.yaml", "smoke")
     stages = [
         subprocess.Popen(
             [sys.executable, "-c", STAGE, str(results), str(number), str(POINTS)],
-            env={**os.environ, tracking.PARENT_RUN: pipeline},
+            env={**os.environ, tracking.PARENT_RUN: parent},
             stdin=subprocess.PIPE,
         )
         for number in range(WRITERS)
     ]
-    mirrors = [mirror.start(results) for _ in range(2)]
+    mirrors = [pipeline.mirror_process(results) for _ in range(2)]
     for stage in stages:
         assert stage.stdin
         stage.stdin.write(b"\n")
@@ -50,8 +50,8 @@ def written(tmp_path: Path) -> tuple[Path, str]:
     for stage in stages:
         stage.communicate()
     assert [stage.returncode for stage in stages] == [0] * WRITERS
-    assert [bool(process) and mirror.wait(results, process, 120) for process in mirrors] == [True, True]
-    return results, pipeline
+    assert [process and process.wait(300) for process in mirrors] == [0, 0]
+    return results, parent
 
 
 def points(results: Path) -> Counter[tuple[str, str, int, float]]:
@@ -69,17 +69,18 @@ def expected() -> Counter[tuple[str, str, int, float]]:
 
 
 def test_sixteen_stages_at_once_lose_nothing(written: tuple[Path, str]) -> None:
-    results, pipeline = written
-    tracking.finish_pipeline(results, pipeline, "FINISHED")
+    results, parent = written
+    tracking.finish_pipeline(results, parent, "FINISHED")
+    assert pipeline.mirror(results, 300)
     assert points(results) == expected()
     assert points(results).total() == WRITERS * POINTS * 2
-    assert notes.waiting(results) == (0, 0)
+    assert store.waiting(results) == (0, 0)
 
 
 def test_sixteen_mirrors_at_once_lose_nothing_and_double_nothing(written: tuple[Path, str]) -> None:
     results, _ = written
-    mirrors = [mirror.start(results) for _ in range(WRITERS)]
-    assert [bool(process) and mirror.wait(results, process, 120) for process in mirrors] == [True] * WRITERS
+    mirrors = [pipeline.mirror_process(results) for _ in range(WRITERS)]
+    assert [process and process.wait(300) for process in mirrors] == [0] * WRITERS
     assert points(results) == expected()
     with closing(sqlite3.connect(results / "mlflow.db")) as database:
         names = Counter(name for (name,) in database.execute("SELECT name FROM runs"))
@@ -88,13 +89,13 @@ def test_sixteen_mirrors_at_once_lose_nothing_and_double_nothing(written: tuple[
 
 def test_what_is_in_the_store_is_not_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal.append(tmp_path, "a", "start", stage="s", name="n", parent=None, params={}, tags={})
-    mirror.mirror(tmp_path)
+    store.mirror(tmp_path)
     sent: list[Path] = []
-    monkeypatch.setattr(mirror.store, "send", sent.append)
-    mirror.mirror(tmp_path)
+    monkeypatch.setattr(store, "send", sent.append)
+    store.mirror(tmp_path)
     assert not sent
     journal.append(tmp_path, "a", "end", status="FINISHED")
-    mirror.mirror(tmp_path)
+    store.mirror(tmp_path)
     assert sent == [tmp_path]
     (tmp_path / "mlflow.db").unlink()
-    assert notes.waiting(tmp_path) == (1, 0)
+    assert store.waiting(tmp_path) == (1, 0)

@@ -16,7 +16,7 @@ from mlflow_store import Server, search
 
 from mdm_prime import tracking
 from mdm_prime.errors import UserError
-from mdm_prime.tracking import journal, mirror, notes, runs
+from mdm_prime.tracking import journal, pipeline, runs, store
 
 PROJECT = Path(__file__).parents[2]
 RUN = "known_entropy/l2/seed0"
@@ -45,7 +45,7 @@ def test_a_server_that_dies_and_comes_back(
     with tracking.stage(results, stage="train", name=RUN, params={"steps": 100}, tags={"num_subtokens": 2}) as run:
         for step in range(50):
             run.metric(step, {"loss": 1 / (step + 1)})
-        assert mirror.within(results, 60)
+        assert pipeline.mirror(results, 300)
         assert len(losses(server)) == 50
         server.kill()
         for step in range(50, 100):
@@ -76,8 +76,9 @@ def test_a_training_goes_on_while_the_server_is_dead(server: Server, tmp_path: P
     command += ["--results", str(results)]
     data = subprocess.run([*command, "data", "known_entropy"], capture_output=True, text=True)
     assert data.returncode == 0, data.stderr
+    tracking.send(results)  # the data's own run, where its stage did not wait for a slow machine
     with subprocess.Popen([*command, "train", RUN], stderr=subprocess.PIPE, text=True) as training:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not any(len(events) > 3 for _, events in journal.journals(results, "train-*")):
             assert training.poll() is None
             assert time.monotonic() < deadline
@@ -92,7 +93,7 @@ def test_a_training_goes_on_while_the_server_is_dead(server: Server, tmp_path: P
     with history.open() as file:
         rows = [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
     assert len(rows) == 200
-    assert notes.waiting(results).runs == 1
+    assert store.waiting(results).runs == 1
     server.start()
     assert tracking.send(results).endswith("none waits")
     (run,) = search(server.uri, "tags.stage = 'train' and tags.seed = '0' and tags.model = 'masked'")
@@ -105,9 +106,9 @@ def test_a_training_goes_on_while_the_server_is_dead(server: Server, tmp_path: P
 def test_another_store_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with tracking.stage(tmp_path, stage="evaluate", name="x", params={}, tags={}) as run:
         run.metric(0, {"nelbo": 1.0, "joint_loss": 2.0})
-    assert notes.waiting(tmp_path) == (0, 0)
+    assert store.waiting(tmp_path) == (0, 0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
-    assert str(notes.waiting(tmp_path)) == "1 run with 2 points"
+    assert str(store.waiting(tmp_path)) == "1 run with 2 points"
     assert tracking.send(tmp_path) == "1 run with 2 points sent; none waits"
     (found,) = search(os.environ["MLFLOW_TRACKING_URI"], "metrics.nelbo < 1.5")
     assert found["history"] == {"nelbo": [[0, 1.0]], "joint_loss": [[0, 2.0]]}

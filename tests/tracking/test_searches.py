@@ -14,12 +14,13 @@ from mlflow_store import found_by, search
 PAGE = Path(__file__).parents[2] / "docs" / "mlflow.md"
 MODELS = {name: {f"{stage} text/l{name}/seed0" for stage in ("train", "evaluate", "sample")} for name in (1, 2, 4)}
 ALL = set().union(*MODELS.values())
+IMAGES = {"evaluate digits/l3/seed0"}
 EXPECTED = {
     "by sub-tokens": MODELS[4],
-    "by model": ALL,
-    "by seed": ALL,
-    "by scale": ALL | {"pipeline smoke"},
-    "by commit": ALL | {"pipeline smoke"},
+    "by model": ALL | IMAGES,
+    "by seed": ALL | IMAGES,
+    "by scale": ALL | IMAGES | {"pipeline smoke"},
+    "by commit": ALL | IMAGES | {"pipeline smoke"},
     "by data set": ALL,
     "one network, all its stages": MODELS[2],
     "trainings with uncommitted changes": None,  # depends on the checkout
@@ -36,10 +37,8 @@ def runs(uri: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    results = tmp_path_factory.mktemp("runs") / "results"
-    small_runs.make(results)
-    return f"sqlite:///{results / 'mlflow.db'}"
+def uri(small_results: Path) -> str:
+    return f"sqlite:///{small_results / 'mlflow.db'}"
 
 
 def test_the_searches_of_the_page(uri: str, runs: dict[str, dict[str, Any]]) -> None:
@@ -53,7 +52,7 @@ def test_the_searches_of_the_page(uri: str, runs: dict[str, dict[str, Any]]) -> 
     uncommitted = {name for name in ALL if dirty and name.startswith("train")}
     names = dict(zip(found, found_by(uri, *filled), strict=True))
     assert names == {what: uncommitted if wanted is None else wanted for what, wanted in EXPECTED.items()}
-    assert found_by(uri, f"tags.git.commit LIKE '{commit[:7]}%'") == [ALL | {"pipeline smoke"}]
+    assert found_by(uri, f"tags.git.commit LIKE '{commit[:7]}%'") == [ALL | IMAGES | {"pipeline smoke"}]
 
 
 def test_resolved_configurations_are_artifacts_and_weights_are_not(runs: dict[str, dict[str, Any]]) -> None:

@@ -13,24 +13,20 @@ import pytest
 import small_runs
 from mlflow_store import free_port, search
 
-from browser import look, serving
+from browser import drawn, look, serving, text_of
+
+pytestmark = pytest.mark.browser
+TABLE = 935  # pixels of the table in a window of 1600, beside the menu and the pane of the assistant
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "results"
-    small_runs.make(folder)
-    return folder
+def ids(small_results: Path) -> dict[str, str]:
+    return {run["name"]: run["id"] for run in search(f"sqlite:///{small_results / 'mlflow.db'}")}
 
 
 @pytest.fixture(scope="module")
-def ids(results: Path) -> dict[str, str]:
-    return {run["name"]: run["id"] for run in search(f"sqlite:///{results / 'mlflow.db'}")}
-
-
-@pytest.fixture(scope="module")
-def printed(results: Path) -> Iterator[list[str]]:
-    with serving(results, free_port()) as addresses:
+def printed(small_results: Path) -> Iterator[list[str]]:
+    with serving(small_results, free_port()) as addresses:
         yield addresses
 
 
@@ -41,26 +37,32 @@ def experiment(printed: list[str]) -> str:
 
 def test_the_page_of_runs_lists_them(printed: list[str], ids: dict[str, str]) -> None:
     text = look(printed[0], "runs")
-    assert len(ids) == 10
+    assert len(ids) == 11
     for name in ids:
         assert name in text
-    assert "10 matching runs" in text
+    assert "11 matching runs" in text
     for column in ("num_subtokens", "model", "scale", "seed", "ppl_bound"):
         assert f" {column} " in text
     assert " masked " in text
 
 
-def test_the_page_of_losses_has_both_for_every_model(printed: list[str]) -> None:
-    text = look(printed[1], "losses")
-    assert "3 matching runs" in text
-    assert " published_loss_ppl " in text
+def test_the_page_of_losses_has_both_for_every_model_on_the_screen(printed: list[str]) -> None:
+    page = drawn(printed[1], "losses")
+    text = text_of(page)
+    assert "4 matching runs" in text
     for ell, losses in small_runs.LOSSES.items():
         assert f"evaluate text/l{ell}/seed0" in text
         for loss in losses:
             assert f"{math.exp(loss):.6f}"[:8] in text  # the page shows all digits
+    assert " 2.25 2.125 " in text
+    (pinned,) = re.findall(r'class="ag-pinned-left-header[^>]*"width: (\d+)px', page)
+    for name in ("ppl_bound", "published_loss_ppl", "bpd_bound", "bpd_published"):
+        (cell,) = re.findall(rf'<div class="ag-header-cell [^>]*col-id="metrics.`{name}`"[^>]*>', page)
+        left, width = (int(re.findall(rf"{what}: (\d+)px", cell)[0]) for what in ("left", "width"))
+        assert int(pinned) + left + width <= TABLE, name
 
 
-def test_a_run_shows_its_metrics_parameters_and_tags(experiment: str, ids: dict[str, str], results: Path) -> None:
+def test_a_run_shows_its_metrics_parameters_and_tags(experiment: str, ids: dict[str, str]) -> None:
     text = look(f"{experiment}/runs/{ids['evaluate text/l2/seed0']}", "run")
     for name, value in (("nelbo", "5.95"), ("joint_loss", "5.7"), ("num_subtokens", "2"), ("num_samples", "256")):
         assert f" {name} {value} " in text

@@ -12,6 +12,7 @@ from mdm_prime.experiment import layout
 from mdm_prime.experiment.sections.models import Evaluation
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
+from mdm_prime.stages import shards
 from mdm_prime.stages.networks import Loaded, facts, load, tags, tokens_of
 from mdm_prime.stages.workspace import Workspace
 

@@ -31,24 +31,15 @@ def keep_reference(results: Path, reference: Path) -> None:
 
 def _about(results: Path) -> dict[str, Any]:
     """Commit, machine and minutes, from the journals of the pipeline runs that finished at the last one's commit."""
-    runs = list(journal.journals(results))
-    pipelines = [
-        (run_id, events)
-        for run_id, events in runs
-        if events[0]["stage"] == "pipeline" and journal.status(events) == "FINISHED"
-    ]
+    pipelines = [run for run in journal.pipelines(results) if run.status == "FINISHED"]
     if not pipelines:
         raise UserError(f"{results}/tracking: holds no finished pipeline run; make one with: make tables figures")
-    start = pipelines[-1][1][0]
-    made = []
-    for run_id, events in pipelines:
-        if (events[0]["name"], events[0]["tags"]) == (start["name"], start["tags"]):
-            stages = sum(journal.last_start(child)["parent"] == run_id for _, child in runs)
-            made.append({"stages": stages, "minutes": round((events[-1]["time"] - events[0]["time"]) / 60_000, 1)})
+    last = pipelines[-1]
+    made = [run for run in pipelines if (run.scale, run.tags) == (last.scale, last.tags)]
     return {
-        "scale": start["name"],
-        "commit": start["tags"]["git.commit"],
-        "uncommitted_changes": start["tags"]["git.dirty"],
-        "machine": start["params"],
-        "pipeline_runs": made,
+        "scale": last.scale,
+        "commit": last.tags["git.commit"],
+        "uncommitted_changes": last.tags["git.dirty"],
+        "machine": last.environment,
+        "pipeline_runs": [{"stages": run.stages, "minutes": round(run.minutes, 1)} for run in made],
     }

@@ -6,10 +6,13 @@ import functools
 import json
 import logging
 import os
+import platform
 import re
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,17 +43,15 @@ def new_id(stage: str, name: str) -> str:
     return f"{slug(stage, name)}-{uuid.uuid4().hex[:12]}"
 
 
-def now() -> int:
-    """Milliseconds since 1970, the time of MLflow."""
-    return time.time_ns() // 1_000_000
+# ---- writing --------------------------------------------------------------------------------------------------------
 
 
 def append(results: Path, run_id: str, event: str, **values: Any) -> None:
-    """Adds one event with its time in milliseconds, now where `values` has none.
+    """Adds one event with its time in milliseconds since 1970, now where `values` has none.
 
     A file that cannot be written gives a warning.
     """
-    line = json.dumps({"event": event, "time": now(), **values}, default=str).encode()
+    line = json.dumps({"event": event, "time": time.time_ns() // 1_000_000, **values}, default=str).encode()
     try:
         folder(results).mkdir(parents=True, exist_ok=True)
         with (folder(results) / f"{run_id}.jsonl").open("ab+") as file:
@@ -61,6 +62,25 @@ def append(results: Path, run_id: str, event: str, **values: Any) -> None:
             file.write(line + b"\n")
     except OSError as error:
         warn_once(f"{folder(results)}: cannot be written ({error.strerror}); the work goes on without it")
+
+
+def start(
+    results: Path,
+    run_id: str,
+    *,
+    stage: str,
+    name: str,
+    parent: str | None,
+    params: Mapping[str, Any],
+    tags: Mapping[str, Any],
+    pid: int,
+) -> None:
+    """Notes the start of a run, or its continuation, with the commit and the process whose end ends it."""
+    tags = {"stage": stage, **tags, **_git_tags()}
+    if experiment := os.environ.get("DVC_EXP_NAME"):
+        tags["dvc.experiment"] = experiment
+    process = {"host": platform.node(), "pid": pid, "started": _started(pid)}
+    append(results, run_id, "start", stage=stage, name=name, parent=parent, params=params, tags=tags, process=process)
 
 
 def append_artifact(results: Path, run_id: str, path: str | Path, into: str | None = None) -> None:
@@ -80,6 +100,30 @@ def append_artifact(results: Path, run_id: str, path: str | Path, into: str | No
         warn_once(f"{path}: not kept in the run ({error.strerror})")
         return
     append(results, run_id, "artifact", path=str(path), folder=into, sha256=digest)
+
+
+def append_document(results: Path, run_id: str, name: str, content: str | Mapping[str, Any]) -> None:
+    """Notes a text, or a mapping as JSON, that becomes an artifact of a run without being a file."""
+    text = content if isinstance(content, str) else json.dumps(content, indent=1, default=str) + "\n"
+    append(results, run_id, "document", name=name, text=text)
+
+
+def end(results: Path, run_id: str, status_: Status) -> None:
+    """Ends a run; a stage of it that never ended is noted as killed."""
+    for child, events in journals(results):
+        if last_start(events)["parent"] == run_id and status(events) == "RUNNING":
+            append(results, child, "end", status="KILLED")
+    append(results, run_id, "end", status=status_)
+
+
+def end_dead(results: Path) -> None:
+    """Notes as killed what never ended and whose process is gone, with the time of its last line."""
+    for run_id, events in journals(results):
+        if status(events) == "RUNNING" and alive(events) is False:
+            append(results, run_id, "end", status="KILLED", time=events[-1]["time"])
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
 
 
 def read(path: Path, offset: int = 0) -> tuple[list[Event], int]:
@@ -124,9 +168,87 @@ def last_start(events: list[Event]) -> Event:
     return next(event for event in reversed(events) if event["event"] == "start")
 
 
+def alive(events: list[Event]) -> bool | None:
+    """Whether the process of a run still runs; None where that cannot be told: another host, a system without /proc."""
+    process = last_start(events).get("process") or {}
+    if process.get("host") != platform.node() or process.get("started") is None:
+        return None
+    return bool(_started(process["pid"]) == process["started"])
+
+
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, with dotted keys."""
     result: dict[str, Any] = {}
     for key, value in values.items():
         result |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return result
+
+
+@dataclass(frozen=True)
+class PipelineSummary:
+    """What the journals say of one run of a pipeline.
+
+    Attributes:
+        scale: the name of its params.
+        status: FINISHED, FAILED, KILLED or RUNNING.
+        started: milliseconds since 1970.
+        minutes: from its start to its end, or to the last line so far.
+        stages: how many runs of stages belong to it.
+        tags: engine, git.commit, git.dirty and others.
+        environment: versions and machine.
+    """
+
+    scale: str
+    status: str
+    started: int
+    minutes: float
+    stages: int
+    tags: dict[str, str]
+    environment: dict[str, Any]
+
+
+def pipelines(results: Path) -> list[PipelineSummary]:
+    """Every run of a pipeline, oldest first."""
+    runs = list(journals(results))
+    parents = [last_start(events)["parent"] for _, events in runs]
+    return [
+        PipelineSummary(
+            scale=first["name"],
+            status=status(events),
+            started=first["time"],
+            minutes=(events[-1]["time"] - first["time"]) / 60_000,
+            stages=parents.count(run_id),
+            tags=first["tags"],
+            environment=first["params"],
+        )
+        for run_id, events in runs
+        if (first := events[0])["stage"] == "pipeline"
+    ]
+
+
+# ---- process and commit ---------------------------------------------------------------------------------------------
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in ticks since the boot: ids are used again. None for one that has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _git_tags() -> dict[str, str]:
+    """The commit that is checked out, and whether a tracked file differs from it."""
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
+    dirty = "unknown" if commit is None or changes is None else str(bool(changes)).lower()
+    return {"git.commit": commit or "unknown", "git.dirty": dirty}
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

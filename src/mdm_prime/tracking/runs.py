@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mdm_prime.files import sha256_of
-from mdm_prime.tracking import about, journal, mirror, pipelines, processes
+from mdm_prime.tracking import journal, pipeline
 
 PARENT_RUN = "MDM_PRIME_PARENT_RUN"  # environment variable that hands a pipeline's run down to its stages
 MIRROR_EVERY = 300.0  # seconds between two mirrors of a stage that is still running
-PATIENCE = 10.0  # seconds that a stage may wait for the mirror when it ends
+PATIENCE = 10.0  # seconds that a stage started by hand waits for the mirror when it ends
 
 
 @dataclass
@@ -27,7 +26,6 @@ class StageRun:
     results: Path
     run_id: str
     last_step: int = -1  # of the points in the journal: a resumed training repeats some of them
-    _mirror: subprocess.Popen[str] | None = None
     _mirror_at: float = field(default_factory=lambda: time.monotonic() + MIRROR_EVERY)
 
     def metric(self, step: int, values: Mapping[str, float]) -> None:
@@ -35,10 +33,11 @@ class StageRun:
         if step <= self.last_step:
             return
         self.last_step = step
-        self._append("metrics", step=step, values={key: float(value) for key, value in values.items()})
-        if time.monotonic() > self._mirror_at and (self._mirror is None or mirror.ended(self.results, self._mirror)):
+        numbers = {key: float(value) for key, value in values.items()}
+        journal.append(self.results, self.run_id, "metrics", step=step, values=numbers)
+        if time.monotonic() > self._mirror_at:
             self._mirror_at = time.monotonic() + MIRROR_EVERY
-            self._mirror = mirror.start(self.results)
+            pipeline.mirror_later(self.results)
 
     def link(self, name: str, path: str | Path) -> None:
         """Notes where a file lies (relative to the current folder) and its SHA-256 as tags; nothing is copied."""
@@ -47,7 +46,8 @@ class StageRun:
         except OSError as error:
             journal.warn_once(f"{path}: no link to it ({error.strerror})")
             return
-        self._append("tags", values={f"{name}.path": os.path.relpath(path), f"{name}.sha256": digest})
+        values = {f"{name}.path": os.path.relpath(path), f"{name}.sha256": digest}
+        journal.append(self.results, self.run_id, "tags", values=values)
 
     def artifact(self, path: str | Path, folder: str | None = None) -> None:
         """A small file, or a folder of them, that the mirror copies into the store."""
@@ -55,25 +55,18 @@ class StageRun:
 
     def document(self, name: str, content: str | Mapping[str, Any]) -> None:
         """A text, or a mapping as JSON, that the mirror writes into the store as an artifact of that name."""
-        pipelines.append_document(self.results, self.run_id, name, content)
-
-    def _append(self, event: str, **values: Any) -> None:
-        journal.append(self.results, self.run_id, event, **values)
-
-    def _end(self, status: journal.Status) -> None:
-        self._append("end", status=status)
-        if self._mirror:
-            mirror.wait(self.results, self._mirror, PATIENCE)
+        journal.append_document(self.results, self.run_id, name, content)
 
 
 @contextmanager
 def stage(
     results: Path, *, stage: str, name: str, params: Mapping[str, Any], tags: Mapping[str, Any]
 ) -> Iterator[StageRun]:
-    """The run of one stage, a child of the pipeline's run where MDM_PRIME_PARENT_RUN names one or DVC runs the stage.
+    """The run of one stage, a child of the pipeline's run where MDM_PRIME_PARENT_RUN names one.
 
     A stage of the same name and params that was interrupted or failed is continued: the same run, no point twice.
-    An exception passes through and ends the run as FAILED.
+    An exception passes through and ends the run as FAILED. Without a pipeline the run is mirrored when it ends: a
+    stage started by hand waits for that, a stage of `dvc repro` leaves it to a process of its own.
 
     Args:
         results: the results folder.
@@ -83,24 +76,27 @@ def stage(
         tags: what to find the run by: task, variant, model, num_subtokens, seed, scale, SHA-256 of the data.
     """
     params = json.loads(json.dumps(params, default=str))  # as it will be read back
+    parent = os.environ.get(PARENT_RUN) or None
+    of_dvc = parent is None and "DVC_STAGE" in os.environ
+    if of_dvc:
+        pipeline.warn_of_problem(results)
     continued = _unfinished(results, stage, name, params)
     run = continued or StageRun(results, journal.new_id(stage, name))
-    parent = os.environ.get(PARENT_RUN) or pipelines.join_pipeline(results, str(tags.get("scale", "unknown")))
-    tags = {"stage": stage, **tags, **about.git_tags()}
-    process = processes.this() if processes.under_dvc() else None
-    run._append("start", stage=stage, name=name, parent=parent, params=params, tags=tags, process=process)
+    journal.start(results, run.run_id, stage=stage, name=name, parent=parent, params=params, tags=tags, pid=os.getpid())
     if not continued:
         run.document("config.json", params)
     try:
         yield run
     except BaseException:
-        run._end("FAILED")
+        journal.append(results, run.run_id, "end", status="FAILED")
         raise
     else:
-        run._end("FINISHED")
+        journal.append(results, run.run_id, "end", status="FINISHED")
     finally:
-        if parent is None:
-            mirror.within(results, PATIENCE)
+        if of_dvc:
+            pipeline.mirror_later(results)
+        elif parent is None:
+            pipeline.mirror(results, PATIENCE)
 
 
 def _unfinished(results: Path, stage: str, name: str, params: Mapping[str, Any]) -> StageRun | None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mdm_prime.errors import UserError
-from mdm_prime.tracking import journal, mirror, notes, view
+from mdm_prime.tracking import journal, pipeline, store, view
 
 HOST = "127.0.0.1"
 START_WITHIN = 120.0  # seconds
@@ -28,7 +28,7 @@ def ui(results: Path, port: int) -> None:
 
     Raises UserError when there is no run, the store is broken, the port is in use or the server does not start.
     """
-    uri = notes.store_uri(results)
+    uri = store.store_uri(results)
     if uri.startswith(("http:", "https:")):
         raise UserError("MLFLOW_TRACKING_URI names a server: open its address in a browser, or unset the variable")
     if importlib.util.find_spec("mlflow") is None:
@@ -41,7 +41,7 @@ def ui(results: Path, port: int) -> None:
             probe.bind((HOST, port))
         except (OSError, OverflowError) as error:
             raise UserError(f"port {port}: cannot be used ({error}); give another one: make ui PORT=5001") from None
-    if not mirror.within(results, START_WITHIN):
+    if not pipeline.mirror(results, START_WITHIN):
         raise UserError(f"{results}: the store cannot be written (see the warning above)")
     with _server(results, uri, port) as server:
         _await(server, port)
@@ -54,13 +54,13 @@ def ui(results: Path, port: int) -> None:
             time.sleep(REFRESH_EVERY)
             if _size(results) != seen:
                 seen = _size(results)
-                mirror.within(results, START_WITHIN)
+                pipeline.mirror(results, START_WITHIN)
     raise UserError(f"the server of MLflow ended with exit code {server.returncode}")
 
 
 def address(results: Path, port: int, name: str) -> str:
-    """Where the server shows a view of mdm_prime.tracking.view."""
-    experiment = notes.read(results)["experiment"]
+    """Where the server shows a view."""
+    experiment = store.notes(results)["experiment"]
     return f"http://{HOST}:{port}/#/experiments/{experiment}/runs{view.query(name)}"
 
 
@@ -73,7 +73,7 @@ def _server(results: Path, uri: str, port: int) -> Iterator[subprocess.Popen[byt
     settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_BACKEND_STORE_URI": uri}  # may hold a password
     server = subprocess.Popen(
         [*command, *stores],
-        env={**mirror.environment(), **settings},
+        env={**pipeline.mlflow_environment(), **settings},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -1,4 +1,4 @@
-"""Journals as runs of MLflow; the only importer of mlflow.
+"""Journals as runs of MLflow; the only importer of mlflow. `main` runs in a process of its own.
 
 Sending again adds nothing: how much of a journal is in the store is noted beside the journals, and MLflow ignores a
 point that it has (same key, step, time and value).
@@ -6,27 +6,85 @@ point that it has (same key, step, time and value).
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
 import re
+import signal
 import sqlite3
+import sys
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mdm_prime.files import replacing, sha256_of
-from mdm_prime.tracking import journal, notes, view
+from mdm_prime.files import replacing, sha256_of, write_json, write_text
+from mdm_prime.tracking import journal, view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 EXPERIMENT = "mdm-prime"
 REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")  # of one run, not of the whole store
 MAX_METRICS, MAX_ITEMS, MAX_TEXT = 1000, 100, 5000  # limits of MLflow: metrics and tags of one call, one value
 COMPARED_BY = ("task", "variant", "model", "num_subtokens", "scale")  # tags that are shown as parameters as well
+PATIENCE = 600  # seconds that a mirror which nobody waits for may take
 
 
 class StoreError(Exception):
     """The store cannot be written; `str(error)` is one line that says why."""
+
+
+class Waiting(NamedTuple):
+    """What the journals hold and the store does not."""
+
+    runs: int
+    points: int  # values of metrics
+
+    def __str__(self) -> str:
+        runs, points = ("run" if self.runs == 1 else "runs"), ("point" if self.points == 1 else "points")
+        return f"{self.runs} {runs} with {self.points:,} {points}"
+
+
+def main() -> None:
+    """Mirrors the results folder in sys.argv[1]; prints one line and exits with 1 when that fails.
+
+    With the number of a locked file and seconds as further arguments: waits so long first, and lets go of the lock.
+    """
+    results, *later = Path(sys.argv[1]), *sys.argv[2:]
+    if later:
+        time.sleep(float(later[1]))
+        os.close(int(later[0]))
+        if not journal.folder(results).is_dir():  # removed since
+            return
+        signal.alarm(PATIENCE)
+    reason = None
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            mirror(results)
+    except Exception as error:  # whatever mlflow and its drivers may raise
+        reason = str(error) if isinstance(error, StoreError) else one_line(error)
+    with contextlib.suppress(OSError):  # what cannot be written there was said when the journal was written
+        _note_problem(results, reason)
+    if reason:
+        sys.stdout.write(reason)
+        sys.exit(1)
+
+
+def mirror(results: Path) -> None:
+    """Ends the runs whose process died, and adds to the store what the journals hold beyond it. Raises StoreError.
+
+    Of many that wait for one another only the first has anything to do, and the others do not import mlflow.
+    """
+    journal.folder(results).mkdir(parents=True, exist_ok=True)
+    with (journal.folder(results) / ".lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        journal.end_dead(results)
+        if waiting(results).runs or not notes(results).get("runs"):
+            send(results)
 
 
 def send(results: Path) -> None:
@@ -35,11 +93,11 @@ def send(results: Path) -> None:
     What is noted as sent is trusted as long as the experiment is the same; a store in its place is filled again.
     """
     client, experiment, identity = _open(results)
-    noted = notes.read(results)
+    noted = notes(results)
     if noted.get("store") != identity:
         noted = {"store": identity, "experiment": experiment, "runs": {}}
-    noted["uri"] = notes.digest(notes.store_uri(results))
-    notes.write(results, noted)
+    noted["uri"] = _digest(store_uri(results))
+    write_json(_notes_file(results), noted)
     refused = []
     found = list(journal.journals(results))
     for run_id, events in sorted(found, key=lambda run: run[1][0]["stage"] != "pipeline"):  # parents first
@@ -54,7 +112,7 @@ def send(results: Path) -> None:
                     raise
                 refused.append(f"{run_id}: refused by the store ({one_line(error)})")
                 known["bytes"] = path.stat().st_size  # a run deleted by hand stays deleted
-            notes.write(results, noted)
+            write_json(_notes_file(results), noted)
     if refused:
         raise StoreError(refused[0] + (f" and {len(refused) - 1} more" if refused[1:] else ""))
 
@@ -65,9 +123,9 @@ def _open(results: Path) -> tuple[MlflowClient, str, str]:
         from mlflow import MlflowClient
     except ImportError as error:
         raise StoreError(f"mlflow cannot be imported ({error}); add the extra mdm-prime[pipeline]") from None
-    uri = notes.store_uri(results)
+    uri = store_uri(results)
     artifacts = None
-    if database := notes.sqlite_file(uri):
+    if database := sqlite_file(uri):
         artifacts = (results.resolve() / "mlartifacts").as_uri()
         _check_sqlite(database, artifacts)
     client = MlflowClient(tracking_uri=uri)
@@ -77,7 +135,7 @@ def _open(results: Path) -> tuple[MlflowClient, str, str]:
     for key, value in view.tags().items():
         if experiment.tags.get(key) != value:
             client.set_experiment_tag(experiment.experiment_id, key, value)
-    identity = notes.digest(uri, experiment.experiment_id, experiment.creation_time)
+    identity = _digest(uri, experiment.experiment_id, experiment.creation_time)
     return client, str(experiment.experiment_id), identity
 
 
@@ -90,7 +148,7 @@ def _check_sqlite(path: Path, artifacts: str) -> None:
             MlflowClient(tracking_uri=f"sqlite:///{temporary}").create_experiment(EXPERIMENT, artifacts)
         return
     try:  # mlflow itself would try a broken file for minutes and a locked one for 20 s
-        with closing(sqlite3.connect(path, timeout=3.0, isolation_level=None)) as database:
+        with contextlib.closing(sqlite3.connect(path, timeout=3.0, isolation_level=None)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.execute("ROLLBACK")
     except sqlite3.Error as error:
@@ -112,9 +170,7 @@ def _add(client: MlflowClient, run: str, path: Path, offset: int, runs: Mapping[
 
     events, end = journal.read(path, offset)
     starts = [event for event in events if event["event"] == "start"]
-    if offset == 0:
-        _log_params(client, run, _params(starts[0]))
-    elif starts:
+    if offset and starts:
         client.update_run(run, status="RUNNING")  # continued
     tags: dict[str, Any] = {}
     metrics, changed = [], []
@@ -133,9 +189,7 @@ def _add(client: MlflowClient, run: str, path: Path, offset: int, runs: Mapping[
             changed.append(Path(event["path"]).name)
     if changed:
         tags["not_copied"] = f"changed or removed before it was copied: {', '.join(sorted(set(changed)))}"
-    for chunk in _chunks(metrics, MAX_METRICS):
-        client.log_batch(run, metrics=chunk)
-    _log_tags(client, run, tags)
+    _log(client, run, metrics, {} if offset else _params(starts[0]), tags)
     last = [event for event in events if event["event"] in ("start", "end")][-1:]
     if last and last[0]["event"] == "end":
         client.set_terminated(run, last[0]["status"], end_time=last[0]["time"])
@@ -147,16 +201,20 @@ def _params(start: journal.Event) -> dict[str, Any]:
     return {key: start["tags"][key] for key in COMPARED_BY if key in start["tags"]} | journal.flat(start["params"])
 
 
-def _log_params(client: MlflowClient, run: str, params: Mapping[str, Any]) -> None:
-    from mlflow.entities import Param
+def _log(
+    client: MlflowClient,
+    run: str,
+    metrics: list[Metric],
+    params: Mapping[str, Any],
+    tags: Mapping[str, Any],
+) -> None:
+    """In parts, as a call takes so many at most."""
+    from mlflow.entities import Param, RunTag
 
     for chunk in _chunks([Param(key, str(value)[:MAX_TEXT]) for key, value in params.items()], MAX_ITEMS):
         client.log_batch(run, params=chunk)
-
-
-def _log_tags(client: MlflowClient, run: str, tags: Mapping[str, Any]) -> None:
-    from mlflow.entities import RunTag
-
+    for chunk in _chunks(metrics, MAX_METRICS):
+        client.log_batch(run, metrics=chunk)
     for chunk in _chunks([RunTag(key, str(value)[:MAX_TEXT]) for key, value in tags.items()], MAX_ITEMS):
         client.log_batch(run, tags=chunk)
 
@@ -181,3 +239,72 @@ def one_line(error: BaseException) -> str:
     """What went wrong, without the user and the password that an address may hold."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return re.sub(r"//[^/@\s]+@", "//***@", text)[:400]
+
+
+# ---- how much of each journal is in which store ----------------------------------------------------------------------
+
+
+def store_uri(results: Path) -> str:
+    """MLFLOW_TRACKING_URI, or a SQLite file in the results folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{results.resolve() / 'mlflow.db'}"
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store, None for another store."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def notes(results: Path) -> dict[str, Any]:
+    """What the last mirror noted; empty where that cannot be read, so that the store is filled again."""
+    try:
+        noted = json.loads(_notes_file(results).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def waiting(results: Path) -> Waiting:
+    """What is still to be sent to the store that is in use now."""
+    noted = notes(results)
+    uri = store_uri(results)
+    database = sqlite_file(uri)
+    lost = noted.get("uri") != _digest(uri) or (database is not None and not database.exists())
+    known = {} if lost else noted["runs"]
+    runs = points = 0
+    for path in sorted(journal.folder(results).glob("*.jsonl")):
+        try:
+            events, _ = journal.read(path, known.get(path.stem, {}).get("bytes", 0))
+        except OSError:
+            continue
+        if events:
+            runs += 1
+            points += sum(len(event["values"]) for event in events if event["event"] == "metrics")
+    return Waiting(runs, points)
+
+
+def problem(results: Path) -> str | None:
+    """Why the last mirror failed; None when it did not."""
+    try:
+        return _problem_file(results).read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def _note_problem(results: Path, reason: str | None) -> None:
+    if reason is None:
+        _problem_file(results).unlink(missing_ok=True)
+    else:
+        write_text(_problem_file(results), reason)
+
+
+def _problem_file(results: Path) -> Path:
+    return journal.folder(results) / "problem.txt"
+
+
+def _notes_file(results: Path) -> Path:
+    return journal.folder(results) / "mirrored.json"
+
+
+def _digest(*parts: object) -> str:
+    """A text that names a store without telling a password that its address may hold."""
+    return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()

@@ -18,13 +18,9 @@ NO_PIPELINE = "No pipeline has left a journal here: the results were copied, or 
 
 def markdown(results: Path, params: Path, scale: str) -> str:
     """The page's text. Raises UserError when the parameters cannot be read."""
-    runs = list(journal.journals(results))
-    pipelines = [
-        (run_id, events) for run_id, events in runs if events[0]["stage"] == "pipeline" and events[0]["name"] == scale
-    ]
-    children = [journal.last_start(events)["parent"] for _, events in runs]
-    rows = [_row(events, children.count(run_id)) for run_id, events in pipelines]
-    machine = pipelines[-1][1][0]["params"].items() if pipelines else []
+    pipelines = [run for run in journal.pipelines(results) if run.scale == scale]
+    rows = [_row(run) for run in pipelines]
+    machine = pipelines[-1].environment.items() if pipelines else []
     try:
         text = params.read_text(encoding="utf-8")
     except OSError as error:
@@ -47,17 +43,15 @@ def markdown(results: Path, params: Path, scale: str) -> str:
     )
 
 
-def _row(events: list[journal.Event], stages: int) -> tuple[Any, ...]:
-    start, end = events[0], events[-1]
-    tags = start["tags"]
+def _row(run: journal.PipelineSummary) -> tuple[Any, ...]:
     return (
-        f"{datetime.fromtimestamp(start['time'] / 1000, UTC):%Y-%m-%d %H:%M}",
-        tags.get("engine", "snakemake"),
-        journal.status(events).lower(),
-        f"{(end['time'] - start['time']) / 60_000:.1f}",
-        stages,
-        tags["git.commit"],
-        {"true": "yes", "false": "no"}.get(tags["git.dirty"], tags["git.dirty"]),
+        f"{datetime.fromtimestamp(run.started / 1000, UTC):%Y-%m-%d %H:%M}",
+        run.tags.get("engine", "snakemake"),
+        run.status.lower(),
+        f"{run.minutes:.1f}",
+        run.stages,
+        run.tags["git.commit"],
+        {"true": "yes", "false": "no"}.get(run.tags["git.dirty"], run.tags["git.dirty"]),
     )
 
 

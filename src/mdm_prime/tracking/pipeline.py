@@ -1,0 +1,205 @@
+"""The run of a whole pipeline, and the process that mirrors journals into the store: mlflow is slow to import."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mdm_prime.errors import UserError
+from mdm_prime.tracking import journal, store
+
+PACKAGES = ("mdm-prime", "torch", "numpy", "snakemake", "dvc")  # what numbers, or the order of the work, depend on
+PRODUCTS = ("tables", "figures")  # folders of results, copied into the run of a pipeline
+LATER = 60.0  # seconds that a mirror which nobody waits for gathers runs before it sends them
+_unwaited: list[subprocess.Popen[str] | None] = []  # kept: Python warns of one that is dropped while it runs
+SEND = "mdm-prime pipeline send"
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_CONFIGURE_LOGGING": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "PYTHONWARNINGS": "ignore",
+}
+
+
+def start_pipeline(
+    results: Path,
+    params: Path,
+    scale: str,
+    config: Mapping[str, Any] | None = None,
+    *,
+    engine: str = "snakemake",
+    pid: int | None = None,
+) -> str:
+    """Starts the run that the stages of a pipeline belong to, creates the store, and returns the run's id.
+
+    Hand the id down in the environment variable MDM_PRIME_PARENT_RUN. An earlier pipeline that never ended is noted as
+    killed, unless its process is alive.
+
+    Args:
+        results: the results folder.
+        params: the parameters as they were written.
+        scale: their name.
+        config: the same validated, with every default: the artifact config.json.
+        engine: what runs the stages.
+        pid: the process of the pipeline; the parent of this process where None.
+    """
+    for earlier, events in journal.journals(results, "pipeline-*"):
+        if journal.status(events) == "RUNNING" and not journal.alive(events):
+            journal.end(results, earlier, "KILLED")
+    run_id = journal.new_id("pipeline", scale)
+    journal.start(
+        results,
+        run_id,
+        stage="pipeline",
+        name=scale,
+        parent=None,
+        params=environment(),
+        tags={"scale": scale, "engine": engine},
+        pid=pid or os.getppid(),
+    )
+    if config is not None:
+        journal.append_document(results, run_id, "config.json", config)
+    journal.append_artifact(results, run_id, params)
+    mirror(results, 60.0)
+    return run_id
+
+
+def finish_pipeline(results: Path, run_id: str, status: journal.Status) -> None:
+    """Ends a pipeline's run with its tables and figures; a stage of it that never ended is noted as killed."""
+    for product in PRODUCTS:
+        if (results / product).is_dir():
+            journal.append_artifact(results, run_id, results / product, product)
+    journal.end(results, run_id, status)
+    mirror(results, 120.0)
+
+
+def environment() -> dict[str, Any]:
+    """Versions of packages and Python, and the machine; nothing is imported for it."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[f"version.{package}"] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions | {
+        "version.python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def _processor() -> str:
+    """The processor's name where Linux tells it; platform.processor() is mostly empty there."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
+
+
+# ---- the mirror -----------------------------------------------------------------------------------------------------
+
+
+def mirror(results: Path, seconds: float) -> bool:
+    """Mirrors every journal for at most so many seconds; warns when that did not succeed, and says whether it did."""
+    process = mirror_process(results, stdout=subprocess.PIPE, text=True)
+    if process is None:
+        return False
+    try:
+        reason, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        reason = f"the store did not answer within {seconds:g} s"
+    if process.returncode:
+        _warn(results, _reason(process, reason))
+    return not process.returncode
+
+
+def mirror_later(results: Path) -> None:
+    """Mirrors in a minute, in a process that nobody waits for; what others note until then goes with it."""
+    try:
+        with (journal.folder(results) / ".later").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            process = mirror_process(
+                results,
+                str(file.fileno()),  # held by the new process as well, until it begins to read journals
+                str(LATER),
+                pass_fds=[file.fileno()],
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # a Ctrl-C is for the stage, and the end of a terminal as well
+            )
+            _unwaited[:] = [earlier for earlier in [*_unwaited, process] if earlier and earlier.poll() is None]
+    except BlockingIOError:  # another one waits
+        return
+    except OSError:  # nothing can be written here; the journal has said so
+        return
+
+
+def mirror_process(results: Path, *arguments: str, **options: Any) -> subprocess.Popen[str] | None:
+    """A process that runs `store.main`; None, with a warning, where none can be started."""
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", "from mdm_prime.tracking import store; store.main()", str(results), *arguments],
+            env=mlflow_environment(),
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **options,
+        )
+    except OSError as error:  # no memory, no process left
+        journal.warn_once(f"no mirror can be started ({error.strerror}); no run is lost")
+        return None
+
+
+def send(results: Path) -> str:
+    """Sends what waits, however long it takes, and returns a line that says how much it was.
+
+    Raises UserError when there is no journal or something still waits.
+    """
+    if not any(journal.folder(results).glob("*.jsonl")):
+        raise UserError(f"{results}: holds no run; make some with: snakemake --cores all results/tables/")
+    before = store.waiting(results)
+    process = mirror_process(results, stdout=subprocess.PIPE, text=True)
+    if process is None:
+        raise UserError("no process can be started for the store of MLflow; try again")
+    reason, _ = process.communicate()
+    left = store.waiting(results)
+    if process.returncode:
+        raise UserError(f"{_reason(process, reason)}; {left} wait in {journal.folder(results)}; try again with: {SEND}")
+    return f"{before} sent; " + (f"{left} came since and wait" if left.runs else "none waits")
+
+
+def warn_of_problem(results: Path) -> None:
+    """Says why the last mirror failed that nobody waited for."""
+    if problem := store.problem(results):
+        _warn(results, problem)
+
+
+def mlflow_environment() -> dict[str, str]:
+    """The environment of a process that imports mlflow; what the user has set stays."""
+    return {**QUIET, **os.environ}
+
+
+def _reason(process: subprocess.Popen[str], told: str) -> str:
+    return told.strip() or f"the mirror ended with exit code {process.returncode}"
+
+
+@functools.cache
+def _warn(results: Path, problem: str) -> None:
+    """One line for each problem: why the store was not written, what waits, and how it is sent."""
+    journal.warn_once(
+        f"{problem}; no run is lost: they are in journals, and a later start of the pipeline adds them, or: {SEND} "
+        f"({store.waiting(results)} so far)"
+    )
