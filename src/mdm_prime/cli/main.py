@@ -94,9 +94,9 @@ def parser() -> argparse.ArgumentParser:
     imported.add_argument("--head-width", type=int, help="of images, whose files do not say it (now 64)")
     summary = "evaluate official checkpoints: what it takes (--dry-run), or one stage of it"
     cli_official.add_arguments(add("official", cli_official.run, summary))
-    add("table", _table, "write a table as csv, md and tex").add_argument("name", choices=layout.TABLES)
+    add("table", _table, "write a table as csv, md and tex").add_argument("name", metavar="NAME")
     add("metrics", _metrics, "write the headline numbers of each model, for dvc metrics")
-    add("figure", _figure, "draw a figure as png and pdf").add_argument("name", choices=layout.FIGURES)
+    add("figure", _figure, "draw a figure as png and pdf").add_argument("name", metavar="NAME")
     add("report", _report, "put every table and figure into one HTML file, by Snakemake's --report")
     compare = add("check-reference", _check_reference, "compare results/tables with the tables of a reference run")
     compare.add_argument("--reference", type=Path, default=Path("results/reference"))
@@ -214,21 +214,24 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
 
 
 def _table(options: argparse.Namespace) -> None:
-    from mdm_prime.reporting import tables
+    from mdm_prime.reporting import writing
 
-    tables.write(options.name, _load(options), options.results)
+    loaded = _load(options)
+    writing.write_table(options.name, loaded, layout.scale_root(options.results, loaded.scale))
 
 
 def _metrics(options: argparse.Namespace) -> None:
     from mdm_prime.reporting import metrics
 
-    metrics.write(_load(options), options.results)
+    loaded = _load(options)
+    metrics.write(loaded, layout.scale_root(options.results, loaded.scale))
 
 
 def _figure(options: argparse.Namespace) -> None:
-    from mdm_prime.reporting import figures
+    from mdm_prime.reporting import drawing
 
-    figures.write(options.name, _load(options), options.results)
+    loaded = _load(options)
+    drawing.write_figure(options.name, loaded, layout.scale_root(options.results, loaded.scale))
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -240,11 +243,12 @@ def _report(options: argparse.Namespace) -> None:
 def _check_reference(options: argparse.Namespace) -> int:
     from mdm_prime.reporting import reference
 
-    differences = reference.compare(options.reference, options.results)
+    root = layout.scale_root(options.results, config.load(options.params).scale)
+    differences = reference.compare(options.reference, root)
     for line in differences:
         print(line)
     if not differences:
-        print(f"{options.results}/tables agrees with {options.reference}/tables")
+        print(f"{root}/tables agrees with {options.reference}/tables")
     return 1 if differences else 0
 
 

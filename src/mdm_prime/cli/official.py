@@ -10,7 +10,7 @@ from mdm_prime.errors import UserError
 from mdm_prime.experiment import config, layout
 
 if TYPE_CHECKING:
-    from mdm_prime.stages.official import OfficialPlace
+    pass
 
 FORMS = {  # of the argument after a stage
     "data": "TASK",
@@ -59,16 +59,7 @@ def _stages() -> dict[str, Callable[..., None]]:
         "features": features.features,
         "sample": official_images.sample,
         "quality": official_images.quality,
-        "table": _table,
     }
-
-
-def _table(place: OfficialPlace, name: str) -> None:
-    from mdm_prime.reporting import tables
-
-    if name not in layout.OFFICIAL_TABLES:
-        raise UserError(f"official table: name is {name!r}; allowed: {', '.join(layout.OFFICIAL_TABLES)}")
-    tables.write_official(name, place.config, place.results)
 
 
 def _show_plan(official: config.Official, options: argparse.Namespace) -> None:

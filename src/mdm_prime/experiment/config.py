@@ -86,6 +86,10 @@ class Config(Scale):
         """Every task by name: the three on tokens, then those on images."""
         return {name: getattr(self, name) for name in TOKEN_TASKS} | self.images
 
+    def of_kind(self, kind: str) -> dict[str, Task]:
+        """The tasks on tokens whose data are of a kind, by name."""
+        return {name: self.token_task(name) for name in TOKEN_TASKS if self.token_task(name).data.kind == kind}
+
     def task(self, name: str) -> Task | ImageTask:
         """The section of a task. Raises UserError for an unknown name."""
         if name not in self.tasks:

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from mdm_prime.experiment.config import Config, Official
 from mdm_prime.experiment.tasks import Run
 
-TABLES = (
-    "bound_validity",
-    "claims",
-    "idle_steps",
-    "image_likelihood",
-    "image_published",
-    "image_quality",
-    "text_perplexity",
-    "toy_likelihood",
-)
-FIGURES = (
-    "bound_validity",
-    "idle_steps",
-    "image_denoising",
-    "image_imputation",
-    "image_quality_vs_nfe",
-    "image_quality_vs_subtokens",
-    "image_samples",
-    "perplexity_vs_subtokens",
-    "text_samples",
-    "toy_samples",
-    "training_curves",
-)
-OFFICIAL_TABLES = ("official_text", "official_image")  # of a scale of official checkpoints
 TABLE_SUFFIXES = ("csv", "md", "tex", "json")
 FIGURE_SUFFIXES = ("png", "pdf")
 
@@ -143,91 +120,65 @@ def sampled_runs(config: Config, task: str) -> Iterator[Run]:
     return (run for run in config.runs(task) if task in config.images or run.seed == config.task(task).seeds[0])
 
 
-def table_inputs(results: str | Path, config: Config, name: str) -> list[Path]:
-    """The files that a table is made from."""
-    root = scale_root(results, config.scale)
-    runs = {task: list(config.runs(task)) for task in config.tasks}
+@dataclass(frozen=True)
+class Files:
+    """Files below results/SCALE: one path, or one for each run (model, seed) of a task."""
 
-    def likelihoods(task: str) -> list[Path]:
-        return [data_dir(root, task) / "meta.json"] + [likelihood_file(root, run.name) for run in runs[task]]
+    pattern: str  # "text/likelihood/{model}/seed{seed}.json", "tables/idle_steps.csv"
+    task: str | None = None  # of the runs
+    runs: tuple[tuple[str, int], ...] | None = None
 
-    def qualities(task: str) -> list[Path]:
-        return [baselines_file(root, task)] + [quality_file(root, run.name) for run in runs[task]]
-
-    def samples(task: str) -> list[Path]:
-        return [file for run in sampled_runs(config, task) for file in sample_files(root, run.name)]
-
-    if name == "bound_validity":
-        return [oracle_file(root), *likelihoods("known_entropy"), *likelihoods("toy")]
-    if name == "text_perplexity":
-        return likelihoods("text")
-    if name == "image_likelihood":
-        return [file for task in config.images for file in likelihoods(task)]
-    if name == "image_quality":
-        return [file for task in config.images for file in [data_dir(root, task) / "meta.json", *qualities(task)]]
-    if name == "image_published":
-        return [Path(results) / "tables" / "image_quality.csv"]
-    if name == "idle_steps":
-        return [idle_steps_file(root), *samples("text")]
-    if name == "toy_likelihood":
-        return [*likelihoods("toy"), data_dir(root, "toy") / "density.npy", *samples("toy")]
-    if name == "claims":
-        return [Path(results) / "tables" / f"{table}.csv" for table in TABLES if table != "claims"]
-    raise KeyError(name)
+    def paths(self) -> list[str]:
+        """Relative to results/SCALE, with forward slashes."""
+        if self.runs is None:
+            return [self.pattern]
+        return [self.pattern.format(model=model, seed=seed) for model, seed in self.runs]
 
 
-def figure_inputs(results: str | Path, config: Config, name: str) -> list[Path]:
-    """The files that a figure is drawn from."""
-    root = scale_root(results, config.scale)
-    tables = Path(results) / "tables"
-    image_runs = [run.name for task in config.images for run in config.runs(task)]
-
-    if name in ("bound_validity", "idle_steps"):
-        return [tables / f"{name}.csv"]
-    if name == "perplexity_vs_subtokens":
-        return [tables / "text_perplexity.csv"]
-    if name == "text_samples":
-        return [file for run in sampled_runs(config, "text") for file in sample_files(root, run.name)]
-    if name == "toy_samples":
-        samples = [file for run in sampled_runs(config, "toy") for file in sample_files(root, run.name)]
-        return [data_dir(root, "toy") / "density.npy", *samples]
-    if name == "training_curves":
-        histories = [history_file(root, run.name) for task in config.tasks for run in config.runs(task)]
-        return [data_dir(root, task) / "meta.json" for task in config.tasks] + histories
-    if name.startswith("image_quality"):
-        return [tables / "image_quality.csv"]
-    if name == "image_samples":
-        real = [data_dir(root, task) / file for task in config.images for file in ("meta.json", "validation.npy")]
-        return real + [file for run in image_runs for file in sample_files(root, run)]
-    if name in ("image_imputation", "image_denoising"):
-        file = {"image_imputation": imputation_file, "image_denoising": path_file}[name]
-        meta = [data_dir(root, task) / "meta.json" for task in config.images]
-        return meta + [file(root, run) for run in image_runs]
-    raise KeyError(name)
+def data_file(task: str, name: str) -> Files:
+    return Files(f"{task}/data/{name}")
 
 
-def metrics_dir(results: str | Path) -> Path:
-    return Path(results) / "metrics"
+def of_runs(config: Config, task: str, kind: str, suffix_or_name: str, runs: Iterable[Run] | None = None) -> Files:
+    """What each run of a task has of a kind: TASK/KIND/MODEL/seedN with a suffix, or a file of that name in it."""
+    end = suffix_or_name if suffix_or_name.startswith(".") else f"/{suffix_or_name}"
+    chosen = config.runs(task) if runs is None else runs
+    names = tuple((run.variant, run.seed) for run in chosen)
+    return Files(f"{task}/{kind}/{{model}}/seed{{seed}}{end}", task, names)
 
 
-def metrics_files(results: str | Path, config: Config) -> list[Path]:
+def baselines(task: str) -> Files:
+    return Files(f"{task}/features/baselines.json")
+
+
+def oracle(task: str) -> Files:
+    return Files(f"{task}/oracle.json")
+
+
+def idle_steps() -> Files:
+    return Files("idle_steps.json")
+
+
+def table_csv(name: str) -> Files:
+    return Files(f"tables/{name}.csv")
+
+
+def metrics_dir(root: str | Path) -> Path:
+    return Path(root) / "metrics"
+
+
+def metrics_files(root: str | Path, config: Config) -> list[Path]:
     """The headline numbers of each model, for `dvc metrics`."""
-    folder = metrics_dir(results)
+    folder = metrics_dir(root)
     return [folder / name / f"{model}.json" for name, task in config.tasks.items() for model in task.models]
 
 
-def metrics_inputs(results: str | Path) -> list[Path]:
-    """The tables that the headline numbers come from."""
-    names = ("bound_validity", "image_likelihood", "image_quality", "text_perplexity", "toy_likelihood")
-    return [table_files(results, name)[0] for name in names]
+def table_files(root: str | Path, name: str) -> list[Path]:
+    return [Path(root) / "tables" / f"{name}.{suffix}" for suffix in TABLE_SUFFIXES]
 
 
-def table_files(results: str | Path, name: str) -> list[Path]:
-    return [Path(results) / "tables" / f"{name}.{suffix}" for suffix in TABLE_SUFFIXES]
-
-
-def figure_files(results: str | Path, name: str) -> list[Path]:
-    return [Path(results) / "figures" / f"{name}.{suffix}" for suffix in FIGURE_SUFFIXES]
+def figure_files(root: str | Path, name: str) -> list[Path]:
+    return [Path(root) / "figures" / f"{name}.{suffix}" for suffix in FIGURE_SUFFIXES]
 
 
 # ---- official checkpoints: NAME is TASK/CHECKPOINT ----------------------------------------------------------------
@@ -260,17 +211,3 @@ def sample_shards(root: str | Path, official: Official, name: str, sampler: int)
 def official_quality_file(root: str | Path, name: str) -> Path:
     """Distances of a checkpoint's images from the real ones, for every sampler."""
     return of_checkpoint(root, "quality", name).with_suffix(".json")
-
-
-def official_table_inputs(results: str | Path, official: Official, name: str) -> list[Path]:
-    """The files that a table of official checkpoints is made from."""
-    root = scale_root(results, official.scale)
-    tasks = ["text"] if name == "official_text" else list(official.images)
-    files = []
-    for task in tasks:
-        files.append(data_dir(root, task) / "meta.json")
-        for key in official.task(task).checkpoints:
-            files += likelihood_shards(root, official, f"{task}/{key}")
-            if task in official.images:
-                files.append(official_quality_file(root, f"{task}/{key}"))
-    return files
