@@ -1,4 +1,5 @@
 # One rule a stage. Rules only call the command line.
+from mdm_prime.reporting import declared
 from mdm_prime.reporting.report import catalogue
 
 
@@ -20,8 +21,9 @@ def outputs_of(stage):
     files = [below_root(pattern) for pattern in (*stage.outputs, stage.made)]
     if not stage.name.startswith("figure_"):
         return files
-    entry = catalogue.figure(stage.name.removeprefix("figure_"))
-    caption = catalogue.caption_file(ROOT.resolve(), stage.name)
+    name = stage.name.removeprefix("figure_")
+    entry = declared.figure(name)
+    caption = catalogue.caption_file(ROOT.resolve(), f"figures/{name}")
     return [report(files[0], caption=caption, category=entry.category, labels=entry.labels), *files[1:]]
 
 

@@ -56,10 +56,12 @@ rule report:
         [path for path in TABLES if path.endswith(".csv")],
         [
             report(
-                page,
-                caption=catalogue.caption_file(ROOT.resolve(), name),
+                catalogue.page(ROOT, name),
+                caption=catalogue.caption_file(ROOT.resolve(), f"tables/{name}"),
                 category=entry.category,
                 labels=entry.labels,
             )
-            for name, entry, page in catalogue.pages(ROOT, P)
+            for name, entry in catalogue.pages(P).items()
         ],
+    params:
+        scale=P.scale,

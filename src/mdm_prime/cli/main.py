@@ -22,7 +22,7 @@ FAILURES = "MDM_PRIME_FAILURES"  # environment variable: a file of Snakemake's, 
 class StageVerb(NamedTuple):
     """A verb that makes results.
 
-    Its function is called with a workspace and the name; one of reporting with the name, config and results.
+    Its function is called with a workspace and the name; one of reporting with the name, config and results/SCALE.
     """
 
     module: str
@@ -53,12 +53,14 @@ STAGES = {
         "stages.idle_steps", "count_idle_steps", "", "", "count the steps of the sampler that change nothing (Figure 1)"
     ),
     "table": StageVerb(
-        "reporting.tables", "write", "TABLE", "such as claims", "write a table as csv, md, tex and json"
+        "reporting.writing", "write_table", "TABLE", "such as claims", "write a table as csv, md, tex and json"
     ),
     "metrics": StageVerb(
         "reporting.metrics", "write", "", "", "write the headline numbers of each model, for dvc metrics"
     ),
-    "figure": StageVerb("reporting.figures", "write", "FIGURE", "such as idle_steps", "draw a figure as png and pdf"),
+    "figure": StageVerb(
+        "reporting.drawing", "write_figure", "FIGURE", "such as idle_steps", "draw a figure as png and pdf"
+    ),
 }
 
 EXAMPLES = """\
@@ -174,7 +176,8 @@ def _stage(options: argparse.Namespace) -> None:
     with engines.recorded(loaded, options.results, command) as outputs:
         function = getattr(importlib.import_module(f"mdm_prime.{stage.module}"), stage.function)
         if stage.module.startswith("reporting"):
-            function(*([options.name] if stage.argument else []), loaded, options.results)
+            root = layout.scale_root(options.results, loaded.scale)
+            function(*([options.name] if stage.argument else []), loaded, root)
         else:
             from mdm_prime.stages.workspace import Workspace
 
@@ -240,12 +243,12 @@ def _report(options: argparse.Namespace) -> None:
 def _check_reference(options: argparse.Namespace) -> int:
     from mdm_prime.reporting import reference
 
-    tables = layout.scale_root(options.results, config.load(options.params).scale) / "tables"
-    differences = reference.compare(options.reference / "tables", tables)
+    root = layout.scale_root(options.results, config.load(options.params).scale)
+    differences = reference.compare(options.reference, root)
     for line in differences:
         print(line)
     if not differences:
-        print(f"{tables} agrees with {options.reference}/tables")
+        print(f"{root}/tables agrees with {options.reference}/tables")
     return 1 if differences else 0
 
 

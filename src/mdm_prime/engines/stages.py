@@ -122,28 +122,14 @@ def stages(config: Config) -> list[Stage]:
     if config.idle_steps:
         found.append(_stage("idle_steps", "idle-steps", "stages.idle_steps", ("idle_steps",), (), ("idle_steps.json",)))
     tables = {name: table for name, table in declared.tables().items() if table.applies(config)}
-    figures = {name: figure for name, figure in declared.figures().items() if figure.applies(config)}
     for name, table in tables.items():
-        found.append(
-            _report(
-                "table",
-                name,
-                table.needs(config),
-                [f"{name}.{suffix}" for suffix in layout.TABLE_SUFFIXES],
-                table.modules,
-            )
-        )
-    found.append(_metrics(config, list(tables)))
-    for name, figure in figures.items():
-        found.append(
-            _report(
-                "figure",
-                name,
-                figure.needs(config),
-                [f"{name}.{suffix}" for suffix in layout.FIGURE_SUFFIXES],
-                figure.modules,
-            )
-        )
+        parts = (f"{declared.TABLES}.{name}", "mdm_prime.reporting.writing", *(f"{part}.*" for part in table.parts))
+        found.append(_report("table", name, table.needs(config), layout.TABLE_SUFFIXES, parts))
+    found.append(_metrics(config, [name for name, table in tables.items() if table.metrics]))
+    for name, figure in declared.figures().items():
+        if figure.applies(config):
+            parts = (f"{declared.FIGURES}.{name}", "mdm_prime.reporting.drawing")
+            found.append(_report("figure", name, figure.needs(config), layout.FIGURE_SUFFIXES, parts))
     return found
 
 
@@ -248,11 +234,11 @@ def _is_read_by_people(pattern: str) -> bool:
     )
 
 
-def _report(kind: str, name: str, needs: Iterable[Files], files: list[str], modules: tuple[str, ...]) -> Stage:
+def _report(kind: str, name: str, needs: Iterable[Files], suffixes: tuple[str, ...], modules: tuple[str, ...]) -> Stage:
     """A table or figure; what it joins runs of depends on which these are."""
     inputs = tuple(needs)
     tasks = dict.fromkeys(file.task for file in inputs if file.task is not None)
-    outputs = tuple(f"{kind}s/{file}" for file in files)
+    outputs = tuple(f"{kind}s/{name}.{suffix}" for suffix in suffixes)
     return Stage(
         name=f"{kind}_{name}",
         command=f"{kind} {name}",
@@ -270,9 +256,9 @@ def _metrics(config: Config, tables: list[str]) -> Stage:
     return Stage(
         name="metrics",
         command="metrics",
-        modules=("mdm_prime.reporting.metrics",),
+        modules=("mdm_prime.reporting.metrics", *(f"{declared.TABLES}.{name}" for name in tables)),
         values=tuple(f"tasks.{task}.models" for task in config.tasks),
-        inputs=tuple(layout.table_csv(name) for name in tables if name in declared.metric_tables()),
+        inputs=tuple(layout.table_csv(name) for name in tables),
         outputs=outputs,
         in_git=outputs,
     )

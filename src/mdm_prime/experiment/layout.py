@@ -69,6 +69,18 @@ def oracle_file(root: str | Path, task: str) -> Path:
     return Path(root) / task / "oracle.json"
 
 
+def baselines(task: str) -> Files:
+    return Files(f"{task}/features/baselines.json")
+
+
+def oracle(task: str) -> Files:
+    return Files(f"{task}/oracle.json")
+
+
+def idle_steps() -> Files:
+    return Files("idle_steps.json")
+
+
 def idle_steps_file(root: str | Path) -> Path:
     return Path(root) / "idle_steps.json"
 
@@ -76,9 +88,11 @@ def idle_steps_file(root: str | Path) -> Path:
 # ---- of runs ------------------------------------------------------------------------------------------------------
 
 
-def of_runs(task: str, kind: str, name: str, runs: Iterable[Run]) -> Files:
-    """A file of each run: TASK/KIND/VARIANT/seedN + name, where the name begins with a dot or a slash."""
-    return Files(f"{task}/{kind}/{RUN}{name}", task, tuple((run.variant, run.seed) for run in runs))
+def of_runs(config: Config, task: str, kind: str, suffix_or_name: str, runs: Iterable[Run] | None = None) -> Files:
+    """What each run of a task has of a kind: TASK/KIND/MODEL/seedN with a suffix, or a file of that name in it."""
+    end = suffix_or_name if suffix_or_name.startswith(".") else f"/{suffix_or_name}"
+    chosen = config.runs(task) if runs is None else runs
+    return Files(f"{task}/{kind}/{RUN}{end}", task, tuple((run.variant, run.seed) for run in chosen))
 
 
 def sampled_runs(config: Config, task: str) -> list[Run]:

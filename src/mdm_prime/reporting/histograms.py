@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-TV_BINS = 32  # a side: 1,024 bins, so that 10^5 samples fill them
 FLOOR_DRAWS = 20
 
 Histogram = NDArray[np.float64]

@@ -1,17 +1,18 @@
-"""Saved result files as data frames, one row per run, and their mean over seeds."""
+"""What is saved of runs: likelihoods, samplers and where a network comes from; and means over seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import nan
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
-
-import pandas as pd
 
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.tasks import Run
 from mdm_prime.files import read_json
-from mdm_prime.reporting.records import pick
+from mdm_prime.reporting.records import Row, pick, yes_no
 
 LIKELIHOOD_KEYS = (
     "variant",
@@ -30,15 +31,33 @@ LIKELIHOOD_KEYS = (
     "joint_loss",
     "joint_loss_stderr",
 )
+SAMPLER_KEYS = ("name", "kind", "num_steps", "nfe_mean")
 
 
-def likelihoods(config: Config, root: Path, task: str) -> pd.DataFrame:
-    """One row per run of a task, with LIKELIHOOD_KEYS as columns; nats per token."""
-    rows = []
+def likelihoods(config: Config, root: Path, task: str, more: tuple[str, ...] = ()) -> dict[str, list[Row]]:
+    """LIKELIHOOD_KEYS, `more` keys and where the network comes from, of each seed of each variant; nats per token."""
+    found: dict[str, list[Row]] = {}
     for run in config.runs(task):
         path = layout.likelihood_file(root, run.name)
-        rows.append(pick(path, read_json(path), LIKELIHOOD_KEYS))
-    return pd.DataFrame(rows, columns=list(LIKELIHOOD_KEYS))
+        saved = read_json(path)
+        row = pick(path, saved, (*LIKELIHOOD_KEYS, *more)) | origin_of(saved)
+        found.setdefault(run.variant, []).append(row)
+    return found
+
+
+def origin_of(saved: Row) -> Row:
+    """The cells of columns.ORIGIN, from what a run's file says of its `source`: there is one of a checkpoint only."""
+    source = saved.get("source")
+    if source is None:
+        return {"origin": "trained"}
+    carry_over = source.get("carry_over")
+    return {
+        "origin": "checkpoint",
+        "source_weights": source.get("weights"),
+        "source_carry_over": None if carry_over is None else yes_no(carry_over),
+        "source_step": source.get("step"),
+        "source_sha256": source.get("sha256"),
+    }
 
 
 def meta(root: Path, task: str, keys: Iterable[str]) -> dict[str, Any]:
@@ -47,7 +66,26 @@ def meta(root: Path, task: str, keys: Iterable[str]) -> dict[str, Any]:
     return pick(path, read_json(path), keys)
 
 
-def over_seeds(group: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]:
+def samplers(path: Path, keys: Iterable[str] = ()) -> list[Row]:
+    """The samplers of a samples.json in the order of the samples: what is said of each, and of all of them together.
+
+    Raises UserError unless each has SAMPLER_KEYS and `keys`.
+    """
+    saved = read_json(path)
+    pick(path, saved, ("samplers",))
+    together = {key: value for key, value in saved.items() if key != "samplers"}
+    rows = [together | row for row in saved["samplers"]]
+    for row in rows:
+        pick(path, row, (*SAMPLER_KEYS, *keys))
+    return rows
+
+
+def samplers_of(root: Path, run: Run, keys: Iterable[str] = ()) -> list[Row]:
+    """The same of a run."""
+    return samplers(layout.sample_files(root, run.name)[1], keys)
+
+
+def over_seeds(seeds: list[Row], columns: Iterable[str]) -> dict[str, float]:
     """For each column c: its mean over seeds, c_stderr and c_spread.
 
     c_stderr is the mean of the seeds' standard errors, not that divided by the square root of their number: the seeds
@@ -56,11 +94,8 @@ def over_seeds(group: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]:
     """
     result: dict[str, float] = {}
     for column in columns:
-        result[column] = float(group[column].mean())
-        result[f"{column}_stderr"] = float(group[f"{column}_stderr"].mean())
-        result[f"{column}_spread"] = float(group[column].std(ddof=1))
+        values = [float(row[column]) for row in seeds]
+        result[column] = fmean(values)
+        result[f"{column}_stderr"] = fmean(row[f"{column}_stderr"] for row in seeds)
+        result[f"{column}_spread"] = stdev(values) if len(values) > 1 else nan
     return result
-
-
-def yes_no(value: bool) -> str:
-    return "yes" if value else "no"

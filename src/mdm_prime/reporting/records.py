@@ -1,4 +1,4 @@
-"""Saved CSV and JSON files as plain values. Needs no pandas, so that figures start fast."""
+"""Saved CSV and JSON files as plain values."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def read_csv(path: Path) -> list[Row]:
         ) from None
 
 
-def read_table(results: Path, name: str) -> list[Row]:
-    """The rows of a finished table."""
-    return read_csv(layout.table_files(results, name)[0])
+def read_table(root: Path, name: str) -> list[Row]:
+    """The rows of a finished table of a scale."""
+    return read_csv(layout.table_files(root, name)[0])
 
 
 def pick(path: Path, values: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
@@ -50,6 +50,10 @@ def pick(path: Path, values: Mapping[str, Any], keys: Iterable[str]) -> dict[str
 def number(value: float | None) -> float:
     """A cell as a float, NaN where it is empty."""
     return nan if value is None else float(value)
+
+
+def yes_no(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _value(cell: str) -> Any:

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from tabulate import tabulate
-
 from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
 from mdm_prime.files import write_json, write_text
-from mdm_prime.reporting.tables.table import Column, Table
+from mdm_prime.reporting.columns import Column
+from mdm_prime.reporting.records import Row
+from mdm_prime.reporting.table import Table, build
 
-CSV_FLOAT = "%.10g"  # below the last digits that the order of a sum may change
+DIGITS = 10  # significant, in the csv: below the last that the order of a sum may change
+LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"~": r"\textasciitilde ", "^": r"\textasciicircum ", "\\": r"\textbackslash "}
+)
 
 
-def write(table: Table, results: Path) -> None:
-    """Writes layout.table_files(results, table.name)."""
-    csv, md, tex, json = layout.table_files(results, table.name)
-    write_text(csv, table.frame.to_csv(index=False, float_format=CSV_FLOAT, lineterminator="\n"))
+def write_table(name: str, config: Config, root: Path) -> list[Path]:
+    """Makes a table from the files of a scale and writes layout.table_files, which it returns."""
+    write(build(name, config, root), root)
+    return layout.table_files(root, name)
+
+
+def write(table: Table, root: Path) -> None:
+    """Writes layout.table_files(root, table.name)."""
+    csv_file, md, tex, json = layout.table_files(root, table.name)
+    write_text(csv_file, comma_separated(table))
     write_text(md, markdown(table))
     write_text(tex, latex(table))
     write_json(json, metadata(table))
+
+
+def comma_separated(table: Table) -> str:
+    """A header line and the rows."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(column.name for column in table.columns)
+    for row in table.rows:
+        writer.writerow(_cell(row[column.name]) for column in table.columns)
+    return text.getvalue()
 
 
 def metadata(table: Table) -> dict[str, Any]:
@@ -30,7 +53,7 @@ def metadata(table: Table) -> dict[str, Any]:
         "table": table.name,
         "scale": table.scale,
         "title": table.title,
-        "caption": table.caption,
+        "caption": table.summary,
         "columns": {column.name: column.description for column in table.columns},
         "notes": list(table.notes),
         "inputs": list(table.inputs),
@@ -39,12 +62,11 @@ def metadata(table: Table) -> dict[str, Any]:
 
 
 def markdown(table: Table) -> str:
-    """Title, caption, the whole table, the notes, and what each column holds."""
-    cells = [
-        [format_cell(value, column) for value, column in zip(row, table.columns, strict=True)]
-        for row in table.frame.itertuples(index=False)
-    ]
-    align = ["right" if _is_number(table, column) else "left" for column in table.columns]
+    """Title, summary, the whole table, the notes, and what each column holds."""
+    from tabulate import tabulate
+
+    cells = [[format_cell(row[column.name], column) for column in table.columns] for row in table.rows]
+    align = ["right" if table.is_number(column) else "left" for column in table.columns]
     body = tabulate(
         [[cell.replace("|", "\\|") for cell in row] for row in cells],
         headers=[column.name for column in table.columns],
@@ -55,53 +77,56 @@ def markdown(table: Table) -> str:
     notes = "".join(f"- {note}\n" for note in table.notes)
     columns = "".join(f"- `{column.name}`: {column.description}\n" for column in table.columns)
     return "\n".join(
-        [f"# {table.title}\n", f"{table.caption} Scale: {table.scale}.\n", f"{body}\n", notes, f"Columns:\n\n{columns}"]
+        [f"# {table.title}\n", f"{table.summary} Scale: {table.scale}.\n", f"{body}\n", notes, f"Columns:\n\n{columns}"]
     )
 
 
 def latex(table: Table) -> str:
     """A table environment (booktabs) with the columns that have a heading."""
     shown = [column for column in table.columns if column.heading is not None]
-    cells = pd.DataFrame(
-        {column.heading: [_with_stderr(row, column, table) for _, row in table.frame.iterrows()] for column in shown}
-    )
-    numbers = {column.heading for column in shown if _is_number(table, column)}
-    styler = cells.style.hide(axis="index")
-    # Text is escaped; what was formatted from numbers holds LaTeX of its own.
-    styler = styler.format(escape="latex", subset=[name for name in cells.columns if name not in numbers])
-    text = styler.to_latex(
-        hrules=True,
-        column_format="".join(column.align or ("r" if column.heading in numbers else "l") for column in shown),
-        position="htbp",
-        position_float="centering",
-        caption=_escape(f"{table.caption} Scale: {table.scale}."),
-        label=f"tab:{table.name.replace('_', '-')}",
-    )
-    return f"% Needs booktabs. Every column: {table.name}.csv; what it means: {table.name}.json\n{text}"
+    numbers = [table.is_number(column) for column in shown]
+    formats = [column.align or "lr"[number] for column, number in zip(shown, numbers, strict=True)]
+    lines = [
+        f"% Needs booktabs. Every column: {table.name}.csv; what it means: {table.name}.json",
+        r"\begin{table}[htbp]",
+        r"\centering",
+        rf"\caption{{{f'{table.summary} Scale: {table.scale}.'.translate(LATEX)}}}",
+        rf"\label{{tab:{table.name.replace('_', '-')}}}",
+        rf"\begin{{tabular}}{{{''.join(formats)}}}",
+        r"\toprule",
+        " & ".join(str(column.heading) for column in shown) + r" \\",
+        r"\midrule",
+        *(
+            " & ".join(_latex_cell(row, column, number) for column, number in zip(shown, numbers, strict=True)) + r" \\"
+            for row in table.rows
+        ),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def format_cell(value: Any, column: Column) -> str:
-    """A cell as text: fixed decimals for floats, "" for a missing value."""
-    if value is None or pd.isna(value) or value == "":
+    """A cell as text: fixed decimals for numbers, "" for a missing value."""
+    if value is None:
         return ""
     if column.decimals is None or isinstance(value, str):
         return str(value)
     return "0" if value == 0 else f"{value:.{column.decimals}f}"
 
 
-def _with_stderr(row: pd.Series, column: Column, table: Table) -> str:
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, str | Integral) else f"{value:.{DIGITS}g}"
+
+
+def _latex_cell(row: Row, column: Column, is_number: bool) -> str:
     text = format_cell(row[column.name], column)
-    stderr = f"{column.name}_stderr"
-    if text and stderr in table.frame.columns:
-        error = format_cell(row[stderr], column)
-        if error not in ("", "0"):
-            return f"${text} \\pm {error}$"
-    return f"${text}$" if text and _is_number(table, column) else text
-
-
-def _is_number(table: Table, column: Column) -> bool:
-    return pd.api.types.is_numeric_dtype(table.frame[column.name]) or column.decimals is not None
-
-
-def _escape(text: str) -> str:
-    return text.replace("%", r"\%").replace("_", r"\_").replace("&", r"\&")
+    if not is_number:
+        return text.translate(LATEX)
+    error = row.get(f"{column.name}_stderr")
+    if text and error:
+        return f"${text} \\pm {format_cell(error, column)}$"
+    return f"${text}$" if text else ""

@@ -3,27 +3,58 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-
+from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
-from mdm_prime.reporting.figures.drawing import BLACK, COLUMN, GRAY, PAGE, VERMILLION, empty, integer_axis, look_of
+from mdm_prime.experiment.layout import Files
+from mdm_prime.reporting import declared
+from mdm_prime.reporting.declared import IDLE, DeclaredFigure
+from mdm_prime.reporting.drawing import (
+    BLACK,
+    COLUMN,
+    GRAY,
+    PAGE,
+    VERMILLION,
+    empty,
+    integer_axis,
+    legend_entry,
+    lines_of,
+    look_of,
+    new_figure,
+    panels_of,
+    title_of,
+)
 from mdm_prime.reporting.occupancy import EVENT_PROCESS, TRAINED_SAMPLER, expected_idle_steps
 from mdm_prime.reporting.records import Row, number, read_table
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-def draw(_config: Config, results: Path) -> Figure:
-    rows = read_table(results, "idle_steps")
+TABLE = "idle_steps"
+COLUMNS = 2
+
+
+def needs(config: Config) -> list[Files]:
+    return [layout.table_csv(TABLE)] if declared.table(TABLE).applies(config) else []
+
+
+def draw(config: Config, root: Path) -> Figure:
+    """The event process, and a panel for each task that was sampled step by step."""
+    rows = read_table(root, TABLE)
     events = [row for row in rows if row["measured_by"] == EVENT_PROCESS]
-    trained = [row for row in rows if row["measured_by"] == TRAINED_SAMPLER]
-    figure = Figure(figsize=(PAGE if trained else COLUMN, 2.7))
-    panels = figure.subplots(1, 2 if trained else 1, squeeze=False, width_ratios=[1.5, 1] if trained else None)[0]
+    tasks: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["measured_by"] == TRAINED_SAMPLER:
+            tasks.setdefault(row["task"], []).append(row)
+    number = 1 + len(tasks)
+    figure = new_figure(PAGE if tasks else COLUMN, 2.7 * lines_of(number, COLUMNS))
+    ratios = [1.5, 1] if tasks else None
+    panels = panels_of(figure, number, COLUMNS, width_ratios=ratios)
     _event_process(panels[0], events)
-    if trained:
-        _trained(panels[1], trained)
+    for axes, (task, trained) in zip(panels[1:], tasks.items(), strict=True):
+        _trained(axes, trained, "Trained networks" if len(tasks) == 1 else title_of(config, task))
     return figure
 
 
@@ -53,11 +84,9 @@ def _event_process(axes: Axes, rows: list[Row]) -> None:
             zorder=4,
         )
         name = rf"$\ell$ = {subtokens}" + (" (MDM)" if subtokens == 1 else "")
-        handles.append(Line2D([], [], **look, markerfacecolor="white", label=name))
+        handles.append(legend_entry(**look, markerfacecolor="white", label=name))
     if any(row["published_figure1"] is not None for row in rows):
-        handles.append(
-            Line2D([], [], marker="x", color=VERMILLION, linestyle="", markersize=5, label="paper, Figure 1")
-        )
+        handles.append(legend_entry(marker="x", color=VERMILLION, linestyle="", markersize=5, label="paper, Figure 1"))
     axes.legend(handles=handles, loc="upper left", title="line: exact; marker: measured", alignment="left")
     axes.set_title(f"Event process, L = {length:,}")
     axes.set_xlabel("sampling steps, T")
@@ -66,15 +95,20 @@ def _event_process(axes: Axes, rows: list[Row]) -> None:
     axes.set_ylim(bottom=-0.02 * axes.get_ylim()[1])
 
 
-def _trained(axes: Axes, rows: list[Row]) -> None:
+def _trained(axes: Axes, rows: list[Row], name: str) -> None:
     """The same count in the samples of trained networks, with and without carry-over."""
     subtokens = [row["num_subtokens"] for row in rows]
-    exact = sorted({(row["num_subtokens"], row["idle_exact"]) for row in rows if row["idle_exact"] is not None})
-    axes.plot(*zip(*exact, strict=True), color=GRAY, linestyle="-", label="exact") if exact else None
+    label = "exact"
+    for sampled in sorted({(row["length"], row["num_steps"]) for row in rows}):
+        same = [row for row in rows if (row["length"], row["num_steps"]) == sampled]
+        exact = sorted({(row["num_subtokens"], row["idle_exact"]) for row in same if row["idle_exact"] is not None})
+        if exact:
+            axes.plot(*zip(*exact, strict=True), color=GRAY, linestyle="-", label=label)
+            label = ""  # once in the legend
     _measured(axes, subtokens, rows, {"color": BLACK, "marker": "o"}, label="measured")
     axes.legend(loc="upper right")
     lengths = sorted({f"L = {row['length']:,}, T = {row['num_steps']:,}" for row in rows})
-    axes.set_title("Trained networks, " + "; ".join(lengths))
+    axes.set_title(f"{name}, {'; '.join(lengths)}")
     axes.set_ylim(bottom=0)
     integer_axis(axes, subtokens)
 
@@ -92,3 +126,16 @@ def _measured(axes: Axes, x: list[int], rows: list[Row], look: dict[str, Any], l
         zorder=3,
         label=label,
     )
+
+
+FIGURE = DeclaredFigure(
+    label="Figure: idle steps",
+    category=IDLE,
+    paper="Figure 1",
+    caption="**Figure 1.** Sampling steps that change nothing against the number of steps T. Lines: exact; open "
+    "markers: measured without a network, with standard errors; crosses: read from the paper's plot. Where "
+    "text was drawn with ancestral sampling, a further panel shows the same count in the samples of trained "
+    "networks against the number of sub-tokens ℓ.",
+    needs=needs,
+    draw=draw,
+)

@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
-from mdm_prime.reporting.figures.images import Block, Picture, page, tinted
-from mdm_prime.reporting.images import display_name, load_arrays, names_of, order
+from mdm_prime.experiment.layout import Files
+from mdm_prime.experiment.tasks import Run
+from mdm_prime.reporting.declared import IMAGES as CATEGORY
+from mdm_prime.reporting.declared import DeclaredFigure
+from mdm_prime.reporting.images import display_name, model_columns_of, model_order
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mdm_prime.reporting.image_pages import Block, Picture
 
 IMAGES = 2  # of each model
 
 
-def draw(config: Config, results: Path) -> Figure:
-    return page([_block(config, layout.scale_root(results, config.scale), task) for task in config.images])
+def needs(config: Config) -> list[Files]:
+    return [layout.of_runs(config, task, "samples", "path.npz", first_seed(config, task)) for task in config.images]
+
+
+def first_seed(config: Config, task: str) -> list[Run]:
+    """The first run of each variant, by model."""
+    runs = [run for run in config.runs(task) if run.seed == config.images[task].seeds[0]]
+    return sorted(runs, key=lambda run: model_order(model_columns_of(run)))
+
+
+def draw(config: Config, root: Path) -> Figure:
+    from mdm_prime.reporting.image_pages import page
+
+    return page([_block(config, root, task) for task in config.images])
 
 
 def _block(config: Config, root: Path, task: str) -> Block:
-    section = config.image_task(task)
+    from mdm_prime.reporting.arrays import load_arrays
+    from mdm_prime.reporting.image_pages import Block, tinted
+
+    section = config.images[task]
     data = section.data
     picture = (None, None, data.channels, data.size, data.size)
-    runs = [run for run in config.runs(task) if run.seed == section.seeds[0]]
-    runs.sort(key=lambda run: order(names_of(run)))
+    runs = first_seed(config, task)
     strips: list[list[list[Picture]]] = []  # runs, images, times
     for run in runs:
         path = layout.path_file(root, run.name)
@@ -32,4 +53,16 @@ def _block(config: Config, root: Path, task: str) -> Block:
         strips.append([list(views[:, image]) for image in range(views.shape[1])])
     groups = [[strip[image] for strip in strips] for image in range(min(map(len, strips)))]
     note = "from all masked (hatched) to the finished image; partly known: mean of what is possible, tinted"
-    return Block(data.dataset, note, [display_name(names_of(run), "\n") for run in runs], groups)
+    return Block(data.dataset, note, [display_name(model_columns_of(run), "\n") for run in runs], groups)
+
+
+FIGURE = DeclaredFigure(
+    label="Figure: from all masked to finished",
+    category=CATEGORY,
+    paper="samples, on any images",
+    caption="Images on their way from all masked, at the left, to finished, for each model. Hidden pixels are "
+    "hatched; of a partly known pixel the mean of what is still possible is shown, the bluer the more of it "
+    "is hidden. The first images, not selected.",
+    needs=needs,
+    draw=draw,
+)

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-
+from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
-from mdm_prime.reporting.figures.drawing import BLACK
-from mdm_prime.reporting.figures.image_panels import Entry, by_sampler, panels, spread_of
-from mdm_prime.reporting.figures.images import look_of_model
-from mdm_prime.reporting.images import MODELS, display_name, order
+from mdm_prime.experiment.layout import Files
+from mdm_prime.reporting.declared import IMAGES, DeclaredFigure
+from mdm_prime.reporting.drawing import BLACK, legend_entry, look_of_model
+from mdm_prime.reporting.image_panels import Entry, by_sampler, panels, spread_of
+from mdm_prime.reporting.images import MODELS, display_name, model_order
 from mdm_prime.reporting.records import Row, read_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TABLE = "image_quality"
 
 THIN: dict[str, Any] = {"linewidth": 0.5, "markersize": 3}  # all but the paper's sampler
 
 
-def draw(_config: Config, results: Path) -> Figure:
-    return panels(read_table(results, "image_quality"), _panel)
+def needs(config: Config) -> list[Files]:
+    return [layout.table_csv(TABLE)] if config.images else []
+
+
+def draw(_config: Config, root: Path) -> Figure:
+    return panels(read_table(root, TABLE), _panel)
 
 
 def _panel(axes: Axes, rows: list[Row]) -> list[Entry]:
@@ -37,11 +45,11 @@ def _panel(axes: Axes, rows: list[Row]) -> list[Entry]:
         if (variant, kind, "joint" if draws == "marginals" else "marginals") in lines:
             label += f", {draws}"
             look |= {"linewidth": 0.5} if draws == "marginals" else {}
-        entries.append(((*order(first), label), Line2D([], [], **look, label=label)))
+        entries.append(((*model_order(first), label), legend_entry(**look, label=label)))
         if kind != "euler":
             look |= THIN
             small = f"small: {kind.replace('_', ' ')}"
-            entries.append(((len(MODELS), small), Line2D([], [], color=BLACK, marker="o", **THIN, label=small)))
+            entries.append(((len(MODELS), small), legend_entry(color=BLACK, marker="o", **THIN, label=small)))
         points.sort(key=lambda seeds: fmean(row["nfe"] for row in seeds))
         axes.errorbar(
             [fmean(row["nfe"] for row in seeds) for seeds in points],
@@ -64,3 +72,16 @@ def _name(rows: list[Row], variant: str) -> str:
     shown = {row["variant"]: display_name(row) for row in rows}
     name = shown[variant]
     return name if list(shown.values()).count(name) == 1 else f"{name} ({variant})"
+
+
+FIGURE = DeclaredFigure(
+    label="Figure: distance against evaluations",
+    category=IMAGES,
+    paper="as in Tables 3 and 4",
+    caption="What **Tables 3 and 4** compare, on the images of this scale: distance of drawn images from real ones "
+    "against network evaluations per image, for each model; lower is better. Large markers: the paper's "
+    "sampler, small ones: exact samplers. Bars: standard deviation over seeds. Dashed lines: real test "
+    "images, and images of independent pixels. A distance called fd_NAME is no FID.",
+    needs=needs,
+    draw=draw,
+)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-
+from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.layout import Files
 from mdm_prime.reporting import published
-from mdm_prime.reporting.figures.drawing import (
+from mdm_prime.reporting.declared import TEXT, DeclaredFigure
+from mdm_prime.reporting.drawing import (
     BLACK,
     BLUE,
     PAGE,
@@ -21,25 +20,44 @@ from mdm_prime.reporting.figures.drawing import (
     VERMILLION,
     empty,
     integer_axis,
+    legend_entry,
+    lines_of,
+    new_figure,
+    panels_of,
 )
 from mdm_prime.reporting.records import Row, number, read_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TABLE = "text_perplexity"
+COLUMNS = 2
 
 PLAIN_SHIFT = 0.12  # keeps models without carry-over beside those with it
 LOSS: dict[str, Any] = {"color": VERMILLION, "marker": "s", "linestyle": "--"}
 BOUND: dict[str, Any] = {"color": BLUE, "marker": "o", "linestyle": "-"}
 
 
-def draw(_config: Config, results: Path) -> Figure:
-    rows = [row for row in read_table(results, "text_perplexity") if row["seed"] == "mean"]
-    figure = Figure(figsize=(PAGE, 2.9))
-    left, right = figure.subplots(1, 2)
-    _paper(left)
-    plain = _ours(right, rows)
-    handles = [Line2D([], [], **LOSS, label=PUBLISHED_LOSS), Line2D([], [], **BOUND, label=VALID_BOUND)]
-    handles.append(Line2D([], [], color=BLACK, linestyle=":", label="autoregressive (exact)"))
-    if plain:
+def needs(config: Config) -> list[Files]:
+    return [layout.table_csv(TABLE)] if config.of_kind("text") else []
+
+
+def draw(_config: Config, root: Path) -> Figure:
+    """The paper's panel, and one for each task."""
+    tasks: dict[str, list[Row]] = {}
+    for row in read_table(root, TABLE):
+        if row["seed"] == "mean":
+            tasks.setdefault(row["task"], []).append(row)
+    figure = new_figure(PAGE, 0.3 + 2.6 * lines_of(1 + len(tasks), COLUMNS))
+    first, *others = panels_of(figure, 1 + len(tasks), COLUMNS)
+    _paper(first)
+    plain = [_ours(axes, rows) for axes, rows in zip(others, tasks.values(), strict=True)]
+    handles = [legend_entry(**LOSS, label=PUBLISHED_LOSS), legend_entry(**BOUND, label=VALID_BOUND)]
+    handles.append(legend_entry(color=BLACK, linestyle=":", label="autoregressive (exact)"))
+    if any(plain):
         handles.append(
-            Line2D([], [], color=BLACK, marker="o", markerfacecolor="white", linestyle="", label="no carry-over")
+            legend_entry(color=BLACK, marker="o", markerfacecolor="white", linestyle="", label="no carry-over")
         )
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
@@ -52,7 +70,9 @@ def _paper(axes: Axes) -> None:
     axes.plot(numbers, [row["corrected_ppl"] for row in masked], **BOUND)
     axes.set_title("The paper and its errata: OpenWebText")
     axes.set_ylabel("exp(loss in nats per token)")
-    _arm(axes, published.openwebtext("ARM")["published_ppl"])
+    for row in published.read("openwebtext_perplexity"):
+        if row["model"] == "ARM":
+            _arm(axes, row["published_ppl"])
     integer_axis(axes, numbers)
     axes.set_ylim(bottom=0)
 
@@ -111,3 +131,16 @@ def _arm(axes: Axes, ppl: float) -> None:
         f"ARM {ppl:.1f}", (1, ppl), xycoords=("axes fraction", "data"), xytext=(0, 2), textcoords="offset points",
         ha="right", fontsize=6.5,
     )  # fmt: skip
+
+
+FIGURE = DeclaredFigure(
+    label="Figure: perplexity against sub-tokens",
+    category=TEXT,
+    paper="Table 1",
+    caption="**Table 1.** First panel: the paper's perplexities on OpenWebText and the bounds of its errata note; "
+    "beside it: ours, on our text. Squares, dashed: exp of the published loss, no bound for ℓ > 1; circles, "
+    "solid: exp of the valid bound; dotted: autoregressive model, exact. Bars: standard error and spread over "
+    "seeds, added in quadrature. The scales of the panels differ: compare the shapes.",
+    needs=needs,
+    draw=draw,
+)

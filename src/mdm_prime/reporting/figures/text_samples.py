@@ -6,17 +6,19 @@ import textwrap
 import unicodedata
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from typing import TYPE_CHECKING, Any
 
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.layout import Files
 from mdm_prime.experiment.tasks import Run
-from mdm_prime.files import read_json
-from mdm_prime.reporting.figures.drawing import GRAY, PAGE
-from mdm_prime.reporting.records import pick
+from mdm_prime.reporting.declared import NOT_IN_PAPER, TEXT, DeclaredFigure
+from mdm_prime.reporting.drawing import GRAY, PAGE, new_figure, title_of
+from mdm_prime.reporting.loading import samplers_of
+from mdm_prime.reporting.records import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SAMPLES = 2  # of each model
 LINES = 4  # of each sample
@@ -29,16 +31,25 @@ VISIBLE = {"\n": "↵", "\t": "⇥", "\r": "␍"}
 MISSING = "\N{REPLACEMENT CHARACTER}"
 
 
-def draw(config: Config, results: Path) -> Figure:
-    root = layout.scale_root(results, config.scale)
+def needs(config: Config) -> list[Files]:
+    return [
+        layout.of_runs(config, task, "samples", "samples.json", layout.sampled_runs(config, task))
+        for task in config.of_kind("text")
+    ]
+
+
+def draw(config: Config, root: Path) -> Figure:
+    tasks = config.of_kind("text")
     blocks: list[tuple[str, list[str]]] = []
-    for run in sorted(layout.sampled_runs(config, "text"), key=_order):
-        path = layout.sample_files(root, run.name)[1]
-        saved = pick(path, read_json(path), ("texts", "sampler", "num_steps", "nfe_mean"))
-        blocks.append((_heading(run, saved), [wrap(text) for text in (saved["texts"] or [])[:SAMPLES]]))
+    for task in tasks:
+        name = f"{title_of(config, task)}. " if len(tasks) > 1 else ""
+        for run in sorted(layout.sampled_runs(config, task), key=_order):
+            for sampler in samplers_of(root, run, ("texts",)):
+                texts = [wrap(text) for text in (sampler["texts"] or [])[:SAMPLES]]
+                blocks.append((name + _heading(run, sampler), texts))
     # Heights in lines: a heading takes 1.6, a sample its lines and half a line of space.
     heights = [1.6 + sum(sample.count("\n") + 1.5 for sample in samples) + 0.6 for _, samples in blocks]
-    figure = Figure(figsize=(PAGE, LINE_HEIGHT * (sum(heights) + 1.4)))
+    figure = new_figure(PAGE, LINE_HEIGHT * (sum(heights) + 1.4))
     figure.set_layout_engine("none")
     total = sum(heights) + 1.4
     line = total - 1.2
@@ -78,21 +89,33 @@ def _drawn(character: str) -> str:
 
 @cache
 def _glyphs() -> frozenset[int]:
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
     return frozenset(get_font(findfont(FontProperties(family=FONT))).get_charmap())
 
 
-def _heading(run: Run, saved: dict[str, Any]) -> str:
+def _heading(run: Run, sampler: Row) -> str:
     if run.model == "autoregressive":
         name = "Autoregressive"
     else:
         name = "MDM" if run.num_subtokens == 1 else rf"MDM-Prime, $\ell$ = {run.num_subtokens}"
         name += "" if run.carry_over else ", no carry-over"
-        if saved["sampler"] == "ancestral":
-            name += f", {saved['num_steps']} steps"
-        else:
-            name += ", first hitting"
-    return f"{name}: {saved['nfe_mean']:.1f} network evaluations per sample"
+        steps = sampler["num_steps"]
+        kind = "" if sampler["kind"] == "ancestral" else sampler["kind"].replace("_", " ")
+        name += "".join(f", {part}" for part in (kind, f"{steps} steps" if steps else "") if part)
+    return f"{name}: {sampler['nfe_mean']:.1f} network evaluations per sample"
 
 
 def _order(run: Run) -> tuple[bool, int, bool]:
     return run.model != "autoregressive", run.num_subtokens, not run.carry_over
+
+
+FIGURE = DeclaredFigure(
+    label="Figure: drawn text",
+    category=TEXT,
+    paper=NOT_IN_PAPER,
+    caption="The first samples of text of each model, not selected, with the network evaluations that a sample took "
+    "on average. Not in the paper.",
+    needs=needs,
+    draw=draw,
+)

@@ -3,45 +3,67 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.layout import Files
 from mdm_prime.experiment.tasks import Run
-from mdm_prime.reporting.figures.drawing import PAGE
-from mdm_prime.reporting.histograms import TV_BINS, Histogram, coarsen, histogram, total_variation
+from mdm_prime.reporting.declared import TOY, DeclaredFigure
+from mdm_prime.reporting.drawing import PAGE, lines_of, new_figure, panels_of
+from mdm_prime.reporting.loading import samplers_of
+from mdm_prime.reporting.tables.toy_likelihood import BINS, sampled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from mdm_prime.reporting.histograms import Histogram
 
 SHOWN_BINS = 64  # a side: fine enough to see the picture, coarse enough that 10^5 samples fill it
 COLUMNS = 5
 
 
-def draw(config: Config, results: Path) -> Figure:
-    root = layout.scale_root(results, config.scale)
-    density = np.load(layout.data_dir(root, "toy") / "density.npy")
-    runs = sorted(
-        (run for run in layout.sampled_runs(config, "toy") if run.model == "masked"), key=lambda run: run.num_subtokens
-    )
-    panels = 1 + len(runs)
-    columns = min(COLUMNS, panels)
-    lines = -(-panels // columns)
-    figure = Figure(figsize=(PAGE * max(columns, 3) / COLUMNS, lines * PAGE / COLUMNS * 1.3))
-    axes = figure.subplots(lines, columns, squeeze=False).ravel()
-    truth = coarsen(density, SHOWN_BINS)
-    top = float(truth.max())
-    _image(axes[0], truth, top, "True density")
-    for panel, run in zip(axes[1:], runs, strict=False):
-        samples = np.load(layout.sample_files(root, run.name)[0], mmap_mode="r")
-        distance = total_variation(histogram(samples, len(density), TV_BINS), coarsen(density, TV_BINS))
-        _image(panel, histogram(samples, len(density), SHOWN_BINS), top, _name(run), f"TV = {distance:.3f}")
-    for panel in axes[panels:]:
-        panel.set_axis_off()
+def needs(config: Config) -> list[Files]:
+    found = []
+    for task in config.of_kind("toy"):
+        found.append(layout.data_file(task, "density.npy"))
+        found += [layout.of_runs(config, task, "samples", name, sampled(config, task)) for name in layout.SAMPLE_FILES]
+    return found
+
+
+def draw(config: Config, root: Path) -> Figure:
+    """For each task its density, then a panel for each sampler of each model."""
+    pictures = [picture for task in config.of_kind("toy") for picture in _pictures(config, root, task)]
+    columns = min(COLUMNS, len(pictures))
+    figure = new_figure(PAGE * max(columns, 3) / COLUMNS, lines_of(len(pictures), columns) * PAGE / COLUMNS * 1.3)
+    for axes, picture in zip(panels_of(figure, len(pictures), COLUMNS), pictures, strict=True):
+        _image(axes, *picture)
     return figure
 
 
-def _image(axes: Axes, values: Histogram, top: float, title: str, note: str = "") -> None:
+def _pictures(config: Config, root: Path, task: str) -> list[tuple[Histogram, float, str, str]]:
+    """What each panel shows, the darkest value, the title, and the note below it."""
+    import numpy as np
+
+    from mdm_prime.reporting.histograms import coarsen, histogram, total_variation
+
+    density = np.load(layout.data_dir(root, task) / "density.npy")
+    truth = coarsen(density, SHOWN_BINS)
+    top = float(truth.max())
+    title = "True density" if len(config.of_kind("toy")) == 1 else f"{task}: true density"
+    pictures = [(truth, top, title, "")]
+    for run in sorted(sampled(config, task), key=lambda run: run.num_subtokens):
+        drawn, used = np.load(layout.sample_files(root, run.name)[0], mmap_mode="r"), samplers_of(root, run)
+        for samples, sampler in zip(drawn, used, strict=True):
+            distance = total_variation(histogram(samples, len(density), BINS), coarsen(density, BINS))
+            shown = histogram(samples, len(density), SHOWN_BINS)
+            name = _name(run) if len(used) == 1 else f"{_name(run)}\n{sampler['name']}"
+            pictures.append((shown, top, name, f"TV = {distance:.3f}"))
+    return pictures
+
+
+def _image(axes: Axes, values: Histogram, top: float, title: str, note: str) -> None:
     """The first token is the row, so that the picture stands upright; dark is probable, white is zero."""
     axes.imshow(values, cmap="gray_r", vmin=0.0, vmax=top, interpolation="nearest", rasterized=True)
     axes.set_title(title, fontsize=7.5, loc="center")
@@ -54,3 +76,14 @@ def _image(axes: Axes, values: Histogram, top: float, title: str, note: str = ""
 def _name(run: Run) -> str:
     name = rf"$\ell$ = {run.num_subtokens}" + (" (MDM)" if run.num_subtokens == 1 else "")
     return name if run.carry_over else f"{name}, no carry-over"
+
+
+FIGURE = DeclaredFigure(
+    label="Figure: samples beside the density",
+    category=TOY,
+    paper="Figure 4",
+    caption="**Figure 4.** The density in two dimensions, and histograms of samples of each model; dark is probable. "
+    "TV is the total variation between samples and density: 0 for equal, 1 for disjoint distributions.",
+    needs=needs,
+    draw=draw,
+)

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.layout import Files
 from mdm_prime.experiment.tasks import Run
-from mdm_prime.files import read_json
-from mdm_prime.reporting.figures.drawing import BLACK, GRAY, OBJECTIVES, PAGE
-from mdm_prime.reporting.figures.images import look_of_model
-from mdm_prime.reporting.images import names_of, order
+from mdm_prime.reporting.declared import NOT_IN_PAPER, RUN, DeclaredFigure
+from mdm_prime.reporting.drawing import (
+    BLACK,
+    GRAY,
+    PAGE,
+    legend_entry,
+    lines_of,
+    look_of_model,
+    new_figure,
+    objective_name,
+    panels_of,
+    title_of,
+)
+from mdm_prime.reporting.images import model_columns_of, model_order
+from mdm_prime.reporting.loading import meta
 from mdm_prime.reporting.records import Row, read_csv
 
-TITLES = {"known_entropy": "Markov source", "text": "Text", "toy": "2-D toy"}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from numpy import float64
+    from numpy.typing import NDArray
+
 ARM: dict[str, Any] = {"color": GRAY, "linestyle": "-", "linewidth": 2.2}
 PLAIN_WIDTH = 0.6
 MARKER_SIZE = 3.5  # few markers a line, so that lines can be told apart without colours
@@ -30,25 +41,35 @@ HALF_FILLED: dict[str, Any] = {"fillstyle": "left", "markerfacecoloralt": "white
 COLUMNS = 3
 
 
-def draw(config: Config, results: Path) -> Figure:
+def needs(config: Config) -> list[Files]:
+    tasks = {task: runs for task in config.tasks if (runs := trained(config, task))}
+    found = [layout.data_file(task, "meta.json") for task in tasks]
+    return found + [layout.of_runs(config, task, "history", ".csv", runs) for task, runs in tasks.items()]
+
+
+def trained(config: Config, task: str) -> list[Run]:
+    """The runs of a task that are trained here: an imported checkpoint has no history."""
+    return [run for run in config.runs(task) if getattr(run, "checkpoint", None) is None]
+
+
+def draw(config: Config, root: Path) -> Figure:
     """A panel for each task, three in a line."""
-    root = layout.scale_root(results, config.scale)
-    lines = -(-len(config.tasks) // COLUMNS)
-    figure = Figure(figsize=(PAGE, 0.7 + 2.3 * lines))
-    panels = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
-    for axes, task in zip(panels, config.tasks, strict=False):
-        title = config.images[task].data.dataset if task in config.images else TITLES[task]
-        _panel(axes, root, task, title, list(config.runs(task)))
-    for axes in panels[len(config.tasks) :]:
-        axes.set_axis_off()
+    tasks = {task: runs for task in config.tasks if (runs := trained(config, task))}
+    figure = new_figure(PAGE, 0.7 + 2.3 * lines_of(len(tasks), COLUMNS))
+    panels = panels_of(figure, len(tasks), COLUMNS)
+    for axes, (task, runs) in zip(panels, tasks.items(), strict=True):
+        _panel(axes, root, task, title_of(config, task), runs)
     for axes in panels[::COLUMNS]:
         axes.set_ylabel("training loss (nats per token)")
-    runs = [run for task in config.tasks for run in config.runs(task)]
+    runs = [run for runs in tasks.values() for run in runs]
     figure.legend(handles=_legend(runs), loc="outside lower center", ncols=5)
     return figure
 
 
 def _panel(axes: Axes, root: Path, task: str, title: str, runs: list[Run]) -> None:
+    import numpy as np
+    from matplotlib.ticker import NullFormatter
+
     shown: list[float] = []
     for _, same in groupby(runs, key=lambda run: run.variant):
         seeds = list(same)
@@ -61,7 +82,7 @@ def _panel(axes: Axes, root: Path, task: str, title: str, runs: list[Run]) -> No
         axes.plot(*np.mean([curve[:length] for curve in curves], axis=0).T, **look)
         if not _counts_visible(seeds[0]):
             shown += [float(value) for curve in curves for value in (curve[:, 1].min(), curve[:, 1].max())]
-    entropy = read_json(layout.data_dir(root, task) / "meta.json")["entropy_per_token"]
+    entropy = meta(root, task, ("entropy_per_token",))["entropy_per_token"]
     if entropy is not None:
         shown.append(entropy)
         axes.axhline(entropy, color=BLACK, linestyle=":", linewidth=1)
@@ -72,7 +93,7 @@ def _panel(axes: Axes, root: Path, task: str, title: str, runs: list[Run]) -> No
     if len(shown) > 1:  # without carry-over the published loss counts visible tokens too and may leave the panel
         room = 0.05 * (max(shown) - min(shown))
         axes.set_ylim(min(shown) - room, max(shown) + 2 * room)
-    objectives = sorted({OBJECTIVES[run.training.objective] for run in runs if run.model == "masked"})
+    objectives = sorted({objective_name(run.training.objective) for run in runs if run.model == "masked"})
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
     axes.text(1.0, 1.0, "\n".join(objectives), transform=axes.transAxes, ha="right", va="top", fontsize=6.5, bbox=box)
     low, high = axes.dataLim.intervalx
@@ -83,8 +104,10 @@ def _panel(axes: Axes, root: Path, task: str, title: str, runs: list[Run]) -> No
     axes.set_title(title)
 
 
-def _curve(root: Path, run: Run) -> NDArray[np.float64]:
+def _curve(root: Path, run: Run) -> NDArray[float64]:
     """(steps, 2): tokens seen, loss."""
+    import numpy as np
+
     rows = read_csv(layout.history_file(root, run.name))
     return np.array([(row["train_tokens"], row["loss"]) for row in rows], dtype=np.float64).reshape(-1, 2)
 
@@ -97,7 +120,7 @@ def _counts_visible(run: Run) -> bool:
 def _look(run: Run) -> dict[str, Any]:
     if run.model == "autoregressive":
         return ARM
-    look = look_of_model(names_of(run))  # its open markers are those without carry-over
+    look = look_of_model(model_columns_of(run))  # its open markers are those without carry-over
     look |= {"markersize": MARKER_SIZE, "markevery": (0.03 * (run.num_subtokens % 8), 0.25)}
     if run.training.objective == "nelbo":
         look |= HALF_FILLED if run.carry_over else {**HALF_FILLED, "markerfacecoloralt": look["color"]}
@@ -108,22 +131,22 @@ def _legend(runs: list[Run]) -> list[Line2D]:
     """One entry for each l, and one for each other distinction that occurs."""
     masked = [run for run in runs if run.model == "masked"]
     handles: dict[str, Line2D] = {}
-    for run in sorted(masked, key=lambda run: order(names_of(run))):
-        name = _name(names_of(run))
+    for run in sorted(masked, key=lambda run: model_order(model_columns_of(run))):
+        name = _name(model_columns_of(run))
         look = {key: _look(run)[key] for key in ("color", "linestyle", "marker", "markersize")}
-        handles.setdefault(name, Line2D([], [], **look, label=name))
+        handles.setdefault(name, legend_entry(**look, label=name))
     others = []
     if len(masked) < len(runs):
-        others.append(Line2D([], [], **ARM, label="ARM (exact likelihood)"))
+        others.append(legend_entry(**ARM, label="ARM (exact likelihood)"))
     if not all(run.carry_over for run in masked):
         higher = " (may lie above)" if any(map(_counts_visible, masked)) else ""
         open_marker: dict[str, Any] = {"marker": "o", "markersize": MARKER_SIZE, "markerfacecolor": "white"}
         label = f"open: no carry-over{higher}"
-        others.append(Line2D([], [], color=BLACK, linewidth=PLAIN_WIDTH, **open_marker, label=label))
+        others.append(legend_entry(color=BLACK, linewidth=PLAIN_WIDTH, **open_marker, label=label))
     objectives = {run.training.objective for run in masked}
     if "nelbo" in objectives and len(objectives) > 1:
         half: dict[str, Any] = {"marker": "o", "markersize": MARKER_SIZE, **HALF_FILLED}
-        others.append(Line2D([], [], color=BLACK, **half, label="half-filled: trained on the valid bound"))
+        others.append(legend_entry(color=BLACK, **half, label="half-filled: trained on the valid bound"))
     return [*handles.values(), *others]
 
 
@@ -132,3 +155,15 @@ def _name(names: Row) -> str:
     if names["model"] == "MDM-Mixture":
         return str(names["model"])
     return rf"$\ell$ = {names['num_subtokens']}" + (" (MDM)" if names["model"] == "MDM" else "")
+
+
+FIGURE = DeclaredFigure(
+    label="Figure: training losses",
+    category=RUN,
+    paper=NOT_IN_PAPER,
+    caption="Training loss in nats per token against tokens seen, a panel for each task; the objective stands in the "
+    "panel. Thick lines: mean over seeds; faint lines: single seeds. A loss that falls below the dotted "
+    "entropy is no bound. Losses of different objectives cannot be compared. Not in the paper.",
+    needs=needs,
+    draw=draw,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import resources
 
 from mdm_prime.reporting.records import Row, parse
@@ -15,9 +16,14 @@ def read(name: str) -> list[Row]:
         return parse(file)
 
 
-def openwebtext(model: str, num_subtokens: int | None = None) -> Row:
-    """A row of Table 1. Raises KeyError for a model that it does not have; any number matches an ARM."""
+def openwebtext(model: str, num_subtokens: int | None = None) -> Row | None:
+    """A row of Table 1, where any number of sub-tokens matches an ARM; None for a model that it does not have."""
     for row in read("openwebtext_perplexity"):
         if row["model"] == model and row["num_subtokens"] in (num_subtokens, None):
             return row
-    raise KeyError((model, num_subtokens))
+    return None
+
+
+def withdrawn(rows: Iterable[Row]) -> bool:
+    """Whether the errata take back one of these numbers."""
+    return any(row["kind"] == NOT_A_BOUND for row in rows)

@@ -54,8 +54,7 @@ def without_places(text: str) -> str:
 def _check(config: Config, results: Path) -> None:
     """Raises UserError unless every table and figure is there and Snakemake has nothing to do for them."""
     make_them = f"make them with: MDM_PRIME_SCALE={config.scale} snakemake --cores all {' '.join(TARGETS)}"
-    files = [file for name in layout.TABLES for file in layout.table_files(results, name)]
-    files += [file for name in layout.FIGURES for file in layout.figure_files(results, name)]
+    files = catalogue.files(config, layout.scale_root(results, config.scale))
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise UserError(f"{missing[0]}: not there, and {len(missing) - 1} other tables and figures; {make_them}")
@@ -68,16 +67,18 @@ def _check(config: Config, results: Path) -> None:
 
 @contextmanager
 def _pages(config: Config, params: Path, results: Path) -> Iterator[None]:
-    """The tables as pages, where the rule `report` expects them; removed afterwards."""
-    folder = catalogue.page(results, config.scale, catalogue.ABOUT).parent
+    """Tables as pages, and captions, where the rule `report` expects them; removed afterwards."""
+    root = layout.scale_root(results, config.scale)
     try:
-        for name in layout.TABLES:
-            write_text(catalogue.page(results, config.scale, name), pages.table(results, name))
+        catalogue.write_captions(config, root)
+        for name in catalogue.pages(config):
+            if name != catalogue.ABOUT:
+                write_text(catalogue.page(root, name), pages.table(root, name))
         text = without_places(about.markdown(results, params, config.scale))
-        write_text(catalogue.page(results, config.scale, catalogue.ABOUT), pages.page(text))
+        write_text(catalogue.page(root, catalogue.ABOUT), pages.page(text))
         yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(catalogue.page(root, catalogue.ABOUT).parent, ignore_errors=True)
 
 
 def _snakemake(scale: str, *arguments: str) -> subprocess.CompletedProcess[str]:

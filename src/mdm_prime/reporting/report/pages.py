@@ -34,12 +34,12 @@ pre {{ font-size: 0.85em; background: #f4f4f4; padding: 0.8em; overflow-x: auto;
 """
 
 
-def table(results: Path, name: str) -> str:
+def table(root: Path, name: str) -> str:
     """A finished table as HTML: what its md file holds, and the csv file to save.
 
     Raises UserError when a file is missing.
     """
-    csv, markdown, *_ = layout.table_files(results, name)
+    csv, markdown, *_ = layout.table_files(root, name)
     text = _read(markdown).decode()
     values = base64.b64encode(_read(csv)).decode()
     link = f'<p><a download="{csv.name}" href="data:text/csv;base64,{values}">Save as {csv.name}</a></p>\n'

@@ -2,58 +2,58 @@
 
 from __future__ import annotations
 
-from math import nan
 from pathlib import Path
-from typing import Any
 
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.layout import Files
 from mdm_prime.files import read_json
-from mdm_prime.reporting import published
+from mdm_prime.reporting import columns, published
+from mdm_prime.reporting.columns import Column, Tolerance, stderr_of
+from mdm_prime.reporting.declared import IDLE, Content, DeclaredTable
+from mdm_prime.reporting.loading import samplers_of
 from mdm_prime.reporting.occupancy import EVENT_PROCESS, TRAINED_SAMPLER, expected_idle_steps, idle_steps_std
-from mdm_prime.reporting.records import pick
-from mdm_prime.reporting.tables.table import Column, Table, below, frame_of
+from mdm_prime.reporting.records import Row, pick
 
 ROW_KEYS = ("num_steps", "num_subtokens", "length", "num_sequences", "idle_measured", "idle_stderr")
-SAMPLE_KEYS = ("sampler", "num_steps", "num_samples", "length", "prefix_tokens", "idle_steps_mean", "idle_steps_stderr")
+SAMPLE_KEYS = ("num_samples", "length", "prefix_tokens", "idle_steps_mean", "idle_steps_stderr")
 COLUMNS = (
-    Column("measured_by", "event process: reveal times drawn without a network; trained sampler: steps in which a "
+    Column("measured_by", f"{EVENT_PROCESS}: reveal times drawn without a network; {TRAINED_SAMPLER}: steps in which a "
            "network's samples did not change", heading="Measured by"),
     Column("num_steps", "T, steps of the sampler", heading="$T$"),
-    Column("num_subtokens", "l, sub-tokens per token", heading=r"$\ell$"),
+    columns.NUM_SUBTOKENS,
     Column("length", "L, tokens to reveal per sequence: without those of a given prefix", heading="$L$"),
-    Column("idle_exact", "expected steps that change nothing: T (1 - 1/T)^(L l); empty for another schedule or "
-           "a prefix", 3, heading="Exact"),
-    Column("idle_measured", "mean number of such steps per sequence", 3, heading="Measured"),
-    Column("idle_measured_stderr", "its standard error over sequences", 3),
+    Column("idle_exact", "expected steps that change nothing: T (1 - 1/T)^(L l); empty for another schedule", 3,
+           heading="Exact"),
+    Column("idle_measured", "mean number of such steps per sequence", 3, heading="Measured",
+           tolerance=Tolerance(stderrs=3, absolute=0.5)),  # the standard error of ten rare events may be zero
+    stderr_of("idle_measured", "its standard error over sequences", 3),
     Column("published_figure1", "the paper's Figure 1, read from the plot to about 10 steps", 0, heading="Figure 1"),
     Column("idle_share_exact", "idle_exact / num_steps", 5, heading="Share"),
     Column("idle_exact_std", "exact standard deviation of one sequence's number of idle steps", 3),
     Column("num_sequences", "sequences that the mean is over"),
-    Column("variant", "name of the trained variant in the params file"),
+    columns.VARIANT,
+    columns.TASK,
 )  # fmt: skip
 
 
-def build(config: Config, results: Path) -> Table:
-    root = layout.scale_root(results, config.scale)
-    frame = frame_of(_event_process_rows(root) + _sampler_rows(config, root), COLUMNS)
-    return Table(
-        name="idle_steps",
-        title="Idle steps: sampling steps that change nothing",
-        caption="Number of the T sampling steps in which a sequence does not change, for the linear schedule.",
-        columns=COLUMNS,
-        frame=frame,
-        scale=config.scale,
-        inputs=below(results, layout.table_inputs(results, config, "idle_steps")),
-        notes=(
-            "The number of idle steps depends on T, L and l alone, not on what a network has learnt.",
-            "Figure 1 of the paper is an average over ten runs.",
-        ),
-    )
+def needs(config: Config) -> list[Files]:
+    counted = [layout.idle_steps()] if config.idle_steps is not None else []
+    return counted + [
+        layout.of_runs(config, task, "samples", "samples.json", layout.sampled_runs(config, task))
+        for task in config.of_kind("text")
+    ]
 
 
-def _event_process_rows(root: Path) -> list[dict[str, Any]]:
-    path = layout.idle_steps_file(root)
+def build(config: Config, root: Path) -> Content:
+    rows = _event_process_rows(root) if config.idle_steps is not None else []
+    for task in config.of_kind("text"):
+        rows += _sampler_rows(config, root, task)
+    return Content(rows)
+
+
+def _event_process_rows(root: Path) -> list[Row]:
+    path = root / layout.idle_steps().pattern
     figure = {
         (row["length"], row["num_steps"], row["num_subtokens"]): row["idle_steps"]
         for row in published.read("idle_steps_figure1")
@@ -78,36 +78,57 @@ def _event_process_rows(root: Path) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["length"], row["num_steps"], row["num_subtokens"]))
 
 
-def _sampler_rows(config: Config, root: Path) -> list[dict[str, Any]]:
-    """Masked text variants that were sampled step by step; first hitting has no idle steps to count."""
+def _sampler_rows(config: Config, root: Path, task: str) -> list[Row]:
+    """Masked variants that were sampled step by step; first hitting has no idle steps to count."""
     rows = []
-    for run in layout.sampled_runs(config, "text"):
-        path = layout.sample_files(root, run.name)[1]
-        saved = pick(path, read_json(path), SAMPLE_KEYS)
-        if run.model != "masked" or saved["sampler"] != "ancestral" or saved["idle_steps_mean"] is None:
-            continue
-        length = saved["length"] - saved["prefix_tokens"]
+    for run in layout.sampled_runs(config, task):
         linear = run.training.schedule == "linear"  # another schedule reveals unevenly
-        rows.append(
-            {
-                "measured_by": TRAINED_SAMPLER,
-                "num_steps": saved["num_steps"],
-                "num_subtokens": run.num_subtokens,
-                "length": length,
-                **(_exact(saved["num_steps"], length, run.num_subtokens) if linear else {}),
-                "idle_measured": saved["idle_steps_mean"],
-                "idle_measured_stderr": nan if saved["idle_steps_stderr"] is None else saved["idle_steps_stderr"],
-                "num_sequences": saved["num_samples"],
-                "variant": run.variant,
-            }
-        )
+        for sampler in samplers_of(root, run) if run.model == "masked" else []:
+            if sampler["kind"] != "ancestral":
+                continue
+            saved = pick(layout.sample_files(root, run.name)[1], sampler, SAMPLE_KEYS)
+            length = saved["length"] - saved["prefix_tokens"]
+            rows.append(
+                {
+                    "measured_by": TRAINED_SAMPLER,
+                    "num_steps": sampler["num_steps"],
+                    "num_subtokens": run.num_subtokens,
+                    "length": length,
+                    **(_exact(sampler["num_steps"], length, run.num_subtokens) if linear else {}),
+                    "idle_measured": saved["idle_steps_mean"],
+                    "idle_measured_stderr": saved["idle_steps_stderr"],
+                    "num_sequences": saved["num_samples"],
+                    "variant": run.variant,
+                    "task": task,
+                }
+            )
     return sorted(rows, key=lambda row: row["num_subtokens"])
 
 
-def _exact(num_steps: int, length: int, num_subtokens: int) -> dict[str, float]:
+def _exact(num_steps: int, length: int, num_subtokens: int) -> Row:
     idle = expected_idle_steps(num_steps, length, num_subtokens)
     return {
         "idle_exact": idle,
         "idle_share_exact": idle / num_steps,
         "idle_exact_std": idle_steps_std(num_steps, length, num_subtokens),
     }
+
+
+TABLE = DeclaredTable(
+    label="Table: idle steps",
+    category=IDLE,
+    paper="Figure 1",
+    caption="**Figure 1.** Sampling steps that change nothing: measured by drawing the times of the reveals without a "
+    "network, and in the samples of trained networks, beside the exact expectation T (1 - 1/T)\\ :sup:`Lℓ` and the "
+    "values read from the paper's plot.",
+    title="Idle steps: sampling steps that change nothing",
+    summary="Number of the T sampling steps in which a sequence does not change, for the linear schedule.",
+    columns=COLUMNS,
+    keys=("measured_by", "task", "num_steps", "num_subtokens", "length", "variant"),
+    needs=needs,
+    build=build,
+    notes=(
+        "The number of idle steps depends on T, L and l alone, not on what a network has learnt.",
+        "Figure 1 of the paper is an average over ten runs.",
+    ),
+)

@@ -1,13 +1,12 @@
-"""The record of a claim, and how two numbers are compared."""
+"""How numbers are compared with a claim: estimates with their uncertainty, and what is concluded from them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite, isnan, sqrt
 from typing import Literal
 
-from mdm_prime.reporting import published
 from mdm_prime.reporting.records import Row
 
 Tables = Mapping[str, list[Row]]  # by name, as read from the csv files
@@ -24,16 +23,15 @@ Comparison = Literal["below", "above", "undecided"]
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A row of the claims table, without the scale."""
+class Finding:
+    """What our tables say to a claim."""
 
-    claim: str
-    where: str
-    published_value: str
-    corrected_value: str
     our_value: str
     verdict: Verdict
-    evidence: str
+
+
+Rule = Callable[[Tables], Finding]
+NOTHING = Finding("none", NOT_TESTABLE)
 
 
 @dataclass(frozen=True)
@@ -67,13 +65,12 @@ def compare(first: Estimate, second: Estimate) -> Comparison:
     return "below" if difference < 0 else "above"
 
 
-def improves(comparisons: list[Comparison]) -> Verdict:
+def all_below(comparisons: Iterable[Comparison]) -> Verdict:
     """The verdict on 'lower in every case': all below, or some above and none below; else the numbers do not decide."""
-    if comparisons and all(result == "below" for result in comparisons):
+    found = set(comparisons)
+    if found == {"below"}:
         return REPRODUCED
-    if "above" in comparisons and "below" not in comparisons:
-        return REFUTED
-    return NOT_TESTABLE
+    return REFUTED if "above" in found and "below" not in found else NOT_TESTABLE
 
 
 def agrees(ours: Estimate, reference: float, precise: float) -> Verdict:
@@ -83,19 +80,11 @@ def agrees(ours: Estimate, reference: float, precise: float) -> Verdict:
     return REPRODUCED if ours.uncertainty <= precise * reference else NOT_TESTABLE
 
 
-def unless_withdrawn(verdict: Verdict, paper: list[Row]) -> Verdict:
-    """The verdict; where our tables give none, whether the errata take back a number that the claim rests on.
-
-    `paper` holds the published rows of these numbers, with their column `kind`.
-    """
-    withdrawn = any(row["kind"] == published.NOT_A_BOUND for row in paper)
-    return WITHDRAWN if verdict == NOT_TESTABLE and withdrawn else verdict
+def holds(values: list[bool]) -> Verdict:
+    """The verdict on exact statements: whether all hold; without any nothing can be tested."""
+    return NOT_TESTABLE if not values else REPRODUCED if all(values) else REFUTED
 
 
 def rows(tables: Tables, name: str, **equal: object) -> list[Row]:
     """A table's rows with the given values; none when the table or a column of it is missing."""
     return [row for row in tables.get(name, []) if all(row.get(key) == value for key, value in equal.items())]
-
-
-def evidence(name: str) -> str:
-    return f"tables/{name}.csv"

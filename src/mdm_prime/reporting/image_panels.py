@@ -4,39 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
-
-from mdm_prime.reporting.figures.drawing import BLACK, PAGE, empty
-from mdm_prime.reporting.figures.images import no_image_task
+from mdm_prime.reporting.drawing import BLACK, PAGE, empty, lines_of, new_figure, panels_of
 from mdm_prime.reporting.images import FID, INDEPENDENT
 from mdm_prime.reporting.records import Row
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
 COLUMNS = 3
-
-
-Entry = tuple[Any, Line2D]  # of the legend: what it is sorted by, and the handle with its label
+Entry = tuple[Any, "Line2D"]  # of the legend: what it is sorted by, and the handle with its label
 
 
 def panels(table: list[Row], draw_panel: Callable[[Axes, list[Row]], list[Entry]]) -> Figure:
     """`draw_panel` draws the runs' rows of one distance on one data set and returns the legend's entries."""
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in table:
-        groups.setdefault((row["dataset"], row["distance_name"]), []).append(row)
-    if not groups:
-        return no_image_task()
-    columns = min(COLUMNS, len(groups))
-    lines = -(-len(groups) // columns)
-    figure = Figure(figsize=(PAGE, 0.5 + 2.6 * lines))
-    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+        groups.setdefault((row["task"], row["dataset"], row["distance_name"]), []).append(row)
+    datasets = [dataset for _, dataset, _ in groups]
+    figure = new_figure(PAGE, 0.5 + 2.6 * lines_of(len(groups), COLUMNS))
+    axes = panels_of(figure, len(groups), COLUMNS)
     entries: dict[str, Entry] = {}
-    for panel, ((dataset, distance_name), rows) in zip(axes, groups.items(), strict=False):
+    for panel, ((task, dataset, distance_name), rows) in zip(axes, groups.items(), strict=True):
         runs = of_runs(rows)
-        panel.set_title(dataset)
+        panel.set_title(dataset if datasets.count(dataset) == 1 else task)
         panel.set_ylabel(distance_label(distance_name))
         if not runs:
             empty(panel, "no run")
@@ -47,8 +41,6 @@ def panels(table: list[Row], draw_panel: Callable[[Axes, list[Row]], list[Entry]
             if row["nfe"] is None and row["distance"] > 0:
                 _baseline(panel, row)
         _ticks(panel)
-    for panel in axes[len(groups) :]:
-        panel.set_axis_off()
     handles = [handle for _, handle in sorted(entries.values(), key=lambda entry: entry[0])]
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
@@ -90,6 +82,8 @@ def _baseline(axes: Axes, row: Row) -> None:
 
 def _ticks(axes: Axes) -> None:
     """Plain numbers at 1, 2 and 5 times a power of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())

@@ -1,4 +1,4 @@
-"""What the figures of images share: pixels as colours, rows of images on a page, and the look of a model's line."""
+"""What the figures of images share: pixels as colours, and rows of images on a page."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mdm_prime.reporting.figures.drawing import GRAY, PAGE, VERMILLION, empty, look_of
-from mdm_prime.reporting.records import Row
+from mdm_prime.reporting.drawing import GRAY, PAGE
 
 Picture = NDArray[np.float64]  # (H, W, 3), colours 0..1; or (H, W, 4), the last the share that is hidden
 
@@ -73,8 +72,6 @@ def tinted(shown: NDArray[Any], masked: NDArray[Any], vocab_size: int) -> NDArra
 
 def page(blocks: Sequence[Block]) -> Figure:
     """The blocks below each other, on the width of a page; images as large as its width and height allow."""
-    if not blocks:
-        return no_image_task()
     sides = [min(LARGEST, (PAGE - block.left - GAP * len(block.groups)) / sum(block.columns)) for block in blocks]
     images = sum(side * len(block.labels) for side, block in zip(sides, blocks, strict=True))
     sides = [side * min(1.0, TALLEST / images) for side in sides]
@@ -87,24 +84,6 @@ def page(blocks: Sequence[Block]) -> Figure:
         _block(figure, block, side, top, above)
         top -= height
     return figure
-
-
-def no_image_task() -> Figure:
-    """The figure of a params file without images."""
-    figure = Figure(figsize=(PAGE, 1.0))
-    empty(figure.subplots(), "no image task in the params file")
-    return figure
-
-
-def look_of_model(row: Row) -> dict[str, Any]:
-    """Colour, marker and line of a model (columns model, num_subtokens, carry_over); open markers: no carry-over."""
-    if row["model"] == "MDM-Mixture":
-        look: dict[str, Any] = {"color": GRAY, "marker": "P", "linestyle": (0, (6, 1, 1, 1))}
-    elif "/" in str(row["num_subtokens"]):
-        look = {"color": VERMILLION, "marker": "v", "linestyle": (0, (2, 1))}
-    else:
-        look = look_of(int(row["num_subtokens"]))
-    return look if row["carry_over"] == "yes" else {**look, "markerfacecolor": "white"}
 
 
 def _block(figure: Figure, block: Block, side: float, top: float, above: float) -> None:

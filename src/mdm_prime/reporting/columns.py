@@ -1,0 +1,99 @@
+"""Columns of tables: what a reader is told of each, how a fresh value may differ from a reference, and shared ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Allowed difference between two runs: stderrs * combined standard error + relative * reference + absolute."""
+
+    stderrs: float = 0.0
+    relative: float = 0.0
+    absolute: float = 0.0
+    with_carry_over_only: bool = False  # without it a loss counts visible tokens at weight 1/t: it varies by factors
+
+    def allowed(self, reference: float, stderr: float) -> float:
+        return self.stderrs * stderr + self.relative * abs(reference) + self.absolute
+
+
+EXACT = Tolerance(relative=1e-6, absolute=1e-9)  # counts, entropies, closed forms, the paper's numbers, text
+STDERR = Tolerance(relative=0.5, absolute=1e-6)  # of a loss with heavy tails
+
+# The same machine and seeds give the same bytes. Another processor or torch gives another network, as another seed
+# would: the two seeds of the reference run differ by up to 24 % in perplexity (ARM), most others by less than 10 %.
+TRAINED_NATS = Tolerance(stderrs=3, absolute=0.04)
+# Images: no two machines have been compared yet. A classifier trained elsewhere has other features, on which distances
+# have another size; shares of images and the other numbers of another network are taken to differ as widely.
+IMAGE_DISTANCE = Tolerance(stderrs=3, relative=0.5, absolute=0.5)
+IMAGE_SHARE = Tolerance(absolute=0.15)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: in the csv, md and json files.
+        description: what it is, with its unit.
+        decimals: of a number in the md and tex files; the csv keeps ten significant digits. None for text and integers.
+        heading: LaTeX heading in the tex file; None leaves the column out there. A number whose standard error is in
+            the table as `name_stderr` is followed by it.
+        align: LaTeX column type; "" for l (text) or r (numbers).
+        tolerance: how far a run may be from a reference run; None: not compared.
+    """
+
+    name: str
+    description: str
+    decimals: int | None = None
+    heading: str | None = None
+    align: str = ""
+    tolerance: Tolerance | None = EXACT
+
+
+def stderr_of(name: str, description: str, decimals: int = 4) -> Column:
+    """The column of a column's standard errors."""
+    return Column(f"{name}_stderr", description, decimals, tolerance=STDERR)
+
+
+def spread_of(name: str, decimals: int = 4) -> Column:
+    """The column of a column's standard deviations over seeds, not compared: that of two values says little."""
+    description = "standard deviation over seeds; empty for one seed"
+    return Column(f"{name}_spread", description, decimals, tolerance=None)
+
+
+TASK = Column("task", "name of the task in the params file")
+VARIANT = Column("variant", "name of the variant in the params file")
+NUM_SUBTOKENS = Column("num_subtokens", "l, sub-tokens per token", heading=r"$\ell$")
+BASE = Column("base", "b, values of a sub-token, the mask not counted", heading="$b$")
+CARRY_OVER = Column("carry_over", "whether tokens that contradict a visible sub-token get probability zero")
+OBJECTIVE = Column("objective", "what was trained: joint_loss (published loss) or nelbo (valid bound)")
+SEEDS = Column("seeds", "number of trained networks")
+PARAMETERS = Column("parameters", "number of weights")
+TRAIN_TOKENS = Column("train_tokens", "tokens seen in training")
+
+IMAGE_MODEL = Column(
+    "model",
+    "MDM: whole pixel values; MDM-Mixture: the same, mean of class-conditional predictions; MDM-Prime: sub-tokens",
+    heading="Model",
+)
+CHANNEL_SUBTOKENS = Column(
+    "num_subtokens",
+    "l, sub-tokens per pixel channel; 2/3: a pixel of three channels as two tokens",
+    heading=r"$\ell$",
+)
+PIXEL_CARRY_OVER = Column(
+    "carry_over",
+    "whether pixel values that contradict a visible sub-token get probability zero",
+    heading="Carry-over",
+)
+
+# Where a network comes from: filled by loading.origin_of.
+ORIGIN = (
+    Column("origin", "trained: here; checkpoint: imported from a file of the authors"),
+    Column("source_weights", "of an imported file: averaged (ema) or last (raw)"),
+    Column("source_carry_over", "what the imported file says of carry-over in its training"),
+    Column("source_step", "updates of the imported weights; empty where the file does not say"),
+    Column("source_sha256", "hash of the imported file"),
+)
