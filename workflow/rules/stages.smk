@@ -44,5 +44,7 @@ for stage in STAGES:
             gpu=GPU if stage.gpu else 0,
         log:
             below_root("log/" + stage.made.removeprefix("made/").replace(".json", ".txt")),
+        params:
+            command=stage.command,  # `shell` is read when the job runs, behind the end of this loop
         shell:
-            CLI + " " + stage.command.replace("{model}", "{wildcards.model}").replace("{seed}", "{wildcards.seed}") + " 2> {log}"
+            "{CLI} {params.command} 2> {log}"

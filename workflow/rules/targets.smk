@@ -20,7 +20,7 @@ rule settings:
     output:
         SETTINGS_FILE,
     shell:
-        CLI + " settings > /dev/null"
+        "{CLI} settings > /dev/null"
 
 
 # results/tables and results/figures show the scale that was made last.
@@ -30,7 +30,7 @@ rule show:
     output:
         below_root("shown"),
     shell:
-        CLI + " show > {output}"
+        "{CLI} show > {output}"
 
 
 for target in ("results/tables", "results/figures"):

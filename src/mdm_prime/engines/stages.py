@@ -170,7 +170,7 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
         (*network, *data), (f"{name}/likelihood/{RUN}.json",), (), runs, of_network,
     )  # fmt: skip
     sampled = layout.sampled_runs(config, name)
-    samples = [f"{name}/samples/{RUN}/{file}" for file in ("samples.npy", "samples.json")]
+    samples = [f"{name}/samples/{RUN}/{file}" for file in layout.SAMPLE_FILES]
     views = [f"{name}/samples/{RUN}/{file}" for file in ("imputation.npz", "path.npz")] if task.on_images else []
     yield _stage(
         f"sample_{name}", f"sample {name}/{RUN}", "stages.sample",

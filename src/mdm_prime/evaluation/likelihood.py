@@ -109,7 +109,8 @@ def masked_likelihood(
             losses = sequence_losses(
                 denoiser, x, y, times[batch].float().to(device), subtokenizer, carry_over=carry_over
             )
-        return (torch.stack(losses).double() * (size / number.double())).cpu()
+        weighted: Tensor = torch.stack(losses).double() * (size / number.double())
+        return weighted.cpu()
 
     parts = list(range(0, num_samples, shard_size or num_samples))
     missing = set(range(len(parts)) if kept is None else kept.missing())

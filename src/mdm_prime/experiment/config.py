@@ -50,9 +50,9 @@ class Config(Section):
         return self
 
     @property
-    def images(self) -> dict[str, Task]:
-        """The tasks on images, by name."""
-        return {name: task for name, task in self.tasks.items() if task.on_images}
+    def images(self) -> dict[str, ImageTask]:
+        """What the tasks on images have besides, by name."""
+        return {name: task.of_images for name, task in self.tasks.items() if task.of_images}
 
     def of_kind(self, kind: str) -> dict[str, Task]:
         """The tasks on data of a kind, by name."""
@@ -66,10 +66,10 @@ class Config(Section):
 
     def image_task(self, name: str) -> ImageTask:
         """What a task on images has besides. Raises UserError for another task."""
-        found = self.task(name).of_images
-        if found is None:
+        self.task(name)
+        if name not in self.images:
             raise UserError(f"task {name!r} has no images; {allowed(name, self.images)}")
-        return found
+        return self.images[name]
 
     def runs(self, task: str) -> Iterator[Run]:
         """Every run of a task, models in the order of `models`, seeds innermost."""
@@ -118,8 +118,10 @@ def read(path: Path) -> dict[str, Any]:
     """
     own = mapping(path)
     base = own.pop("base", None)
-    if base is None:
-        return own
+    return _with_addresses(own if base is None else _on_base(path, own, base))
+
+
+def _on_base(path: Path, own: dict[str, Any], base: Any) -> dict[str, Any]:
     if not isinstance(base, str):
         raise UserError(f"{path}: base: should be the name of a params file beside this one")
     file = path.parent / base
@@ -145,17 +147,37 @@ def _with_defaults(path: Path, name: str, task: Any, defaults: Mapping[str, Any]
     return joined(defaults.get(kind, {}), task)
 
 
+def _with_addresses(values: dict[str, Any]) -> dict[str, Any]:
+    """Checkpoints by whole addresses: `repository` is a folder, or hf://OWNER/NAME@REVISION, that theirs are below."""
+    repository = values.get("repository")
+    if not isinstance(repository, str):
+        return values
+    for task in values["tasks"].values() if isinstance(values.get("tasks"), dict) else ():
+        variants = task.get("variants") if isinstance(task, dict) else None
+        for variant in variants.values() if isinstance(variants, dict) else ():
+            checkpoint = variant.get("checkpoint") if isinstance(variant, dict) else None
+            if isinstance(checkpoint, dict) and isinstance(checkpoint.get("address"), str):
+                checkpoint["address"] = address_of(repository, checkpoint["address"])
+    return values
+
+
+def address_of(repository: str, address: str) -> str:
+    """Where a checkpoint is: a path, or hf://OWNER/NAME/FILE@REVISION."""
+    if address.startswith("hf://"):
+        return address
+    if found := re.fullmatch(r"(hf://[^@]+)@(.+)", repository):
+        return f"{found[1]}/{address}@{found[2]}"
+    return (Path(repository) / address).as_posix()
+
+
 def joined(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Two mappings as one, key by key; where both have a mapping of the same or no `kind`, these are joined too."""
+    """Two mappings as one, key by key; what is a mapping in both is joined too, unless it is of another `kind`."""
     result = dict(below)
     for key, value in above.items():
         before = result.get(key)
-        if (
-            isinstance(before, dict)
-            and isinstance(value, dict)
-            and value.get("kind", before.get("kind")) == before.get("kind")
-        ):
-            result[key] = joined(before, value)
+        if isinstance(before, dict) and isinstance(value, dict):
+            kind = before.get("kind")
+            result[key] = joined(before, value) if kind in (None, value.get("kind", kind)) else value
         else:
             result[key] = value
     return result

@@ -14,6 +14,7 @@ from mdm_prime.experiment.tasks import Run
 
 TABLE_SUFFIXES = ("csv", "md", "tex", "json")
 FIGURE_SUFFIXES = ("png", "pdf")
+SAMPLE_FILES = ("samples.npy", "samples.json")
 RUN = "{model}/seed{seed}"  # of the runs of a task, in a pattern
 
 
@@ -128,7 +129,7 @@ def likelihood_file(root: str | Path, run: str) -> Path:
 
 def sample_files(root: str | Path, run: str) -> list[Path]:
     """Samples of every sampler, and what they are."""
-    return [of_run(root, "samples", run) / name for name in ("samples.npy", "samples.json")]
+    return [of_run(root, "samples", run) / name for name in SAMPLE_FILES]
 
 
 def imputation_file(root: str | Path, run: str) -> Path:

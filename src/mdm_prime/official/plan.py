@@ -1,66 +1,51 @@
-"""What evaluating official checkpoints would fetch, store and take, before anything is fetched."""
+"""Where the checkpoints of a params file are, and what is still to be fetched of them; nothing is fetched for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from mdm_prime.experiment.sections.official import OfficialImageCheckpoint, OfficialImages, OfficialText, address_of
+from mdm_prime.errors import UserError
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.config import Config
 from mdm_prime.official.source import SCHEME, parts
 
-BYTES = 4  # of a weight in float32
+GIB = 2**30
 TIMEOUT = 10.0  # seconds to wait for the hub
 
 
-@dataclass(frozen=True)
-class Line:
-    """One checkpoint.
+def show(config: Config, results: Path) -> None:
+    """Prints a table with a row for each checkpoint. Raises UserError where the params name none."""
+    from rich.console import Console
+    from rich.table import Table
 
-    Attributes:
-        name: TASK/CHECKPOINT.
-        address: where it is.
-        state: imported; here; to download; or missing.
-        download: bytes still to fetch; None where the hub cannot be asked.
-        disk: bytes of the imported weights, there or as assumed.
-        seconds: of one device, as assumed: forward passes divided by those of a second.
-    """
+    root = layout.scale_root(results, config.scale)
+    table = Table("run", "state", title="nothing is downloaded or written by this command")
+    table.add_column("download GiB", justify="right")
+    table.add_column("checkpoint", overflow="fold")
+    sizes = []
+    for task in config.tasks:
+        for run in config.runs(task):
+            if run.checkpoint is None:
+                continue
+            state, size = state_of(run.checkpoint.address, layout.network_files(root, run.name)[0])
+            sizes.append(size)
+            table.add_row(run.name, state, "unknown" if size is None else f"{size / GIB:.2f}", run.checkpoint.address)
+    if not sizes:
+        raise UserError(f"scale {config.scale!r} has no checkpoints; see params/official.yaml")
+    unknown = sum(size is None for size in sizes)
+    more = f" and {unknown} of unknown size" if unknown else ""
+    table.add_section()
+    table.add_row("all", "", f"{sum(size or 0 for size in sizes) / GIB:.2f}{more}", "")
+    Console(width=None if Console().is_terminal else 160).print(table)
 
-    name: str
-    address: str
-    state: str
-    download: int | None
-    disk: int
-    seconds: float
 
-
-def lines(
-    repository: str, tasks: Mapping[str, OfficialText | OfficialImages], imported: Mapping[str, Path]
-) -> list[Line]:
-    """A line for each checkpoint; `imported` has the file of its weights, there or not."""
-    found = []
-    for task, settings in tasks.items():
-        for key, checkpoint in settings.checkpoints.items():
-            name, weights = f"{task}/{key}", imported[f"{task}/{key}"]
-            address = address_of(repository, checkpoint.source)
-            download: int | None = 0
-            if weights.is_file():
-                state = "imported"
-            elif address.startswith(SCHEME):
-                state, download = "to download", size_at_the_hub(address)
-            else:
-                state = "here" if Path(address).is_file() else "missing"
-            disk = weights.stat().st_size if weights.is_file() else BYTES * settings.assumed.parameters
-            passes = settings.evaluation.draws
-            if isinstance(settings, OfficialImages) and isinstance(checkpoint, OfficialImageCheckpoint):
-                steps = (
-                    sampler.description["num_steps"] or settings.length * checkpoint.num_subtokens
-                    for sampler in checkpoint.samplers
-                )
-                passes += settings.sampling.num_samples * sum(steps)
-                passes *= checkpoint.components
-            found.append(Line(name, address, state, download, disk, passes / settings.assumed.passes_per_second))
-    return found
+def state_of(address: str, weights: Path) -> tuple[str, int | None]:
+    """Whether a checkpoint is imported, here, to download or missing, and the bytes to fetch; None: nobody knows."""
+    if weights.is_file():
+        return "imported", 0
+    if address.startswith(SCHEME):
+        return "to download", size_at_the_hub(address)
+    return ("here" if Path(address).is_file() else "missing"), 0
 
 
 def size_at_the_hub(address: str) -> int | None:

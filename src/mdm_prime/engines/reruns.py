@@ -15,7 +15,7 @@ from snakemake.io import _IOFile
 from snakemake.persistence import NO_PARAMS_CHANGE, ParamsChange, PersistenceBase
 
 
-class OutOfDate(ParamsChange):
+class OutOfDate(ParamsChange):  # type: ignore[misc]  # Snakemake has no types
     """Why a job runs again, as Snakemake prints it behind its own words for a change."""
 
     def __init__(self, why: str) -> None:
