@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mdm_prime import files, tracking
 from mdm_prime.core.objectives import Denoiser
+from mdm_prime.core.samples import Record, Samples
 from mdm_prime.core.super_tokens import from_super_tokens
 from mdm_prime.data.arrays import token_dtype
 from mdm_prime.errors import UserError
@@ -21,7 +22,7 @@ from mdm_prime.experiment.sections.samplers import SamplerSection
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.official.imported import Imported
 from mdm_prime.progress import progress
-from mdm_prime.samplers.exact import Record, Samples, prior_sample
+from mdm_prime.samplers.exact import prior_sample
 from mdm_prime.stages.place import Place, describe, mathematics, tags, trained_network
 from mdm_prime.stages.shards import Shards, ranges, resume, weights_hash
 
