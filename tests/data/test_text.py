@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from mdm_prime import data
-from mdm_prime.data import arrays, text
+from mdm_prime.data import arrays, documents, text
 from mdm_prime.data import tokenizer as tokenizers
 from mdm_prime.data.documents import Corpus, HubText
 from mdm_prime.data.text import TextData
@@ -307,3 +308,35 @@ def test_encode_and_decode(tmp_path, own_files):
     assert tokenizers.separator_id(tokenizer) not in ids
     assert tokenizers.decode(tokenizer, np.array([ids, ids], np.uint16)) == [sentence, sentence]
     assert tokenizers.decode(tokenizer, np.array([[0]])) == ["<|endoftext|>"]
+
+
+@pytest.mark.parametrize("pattern", ["own", "own/*.txt", "**/*.txt", "own/1?.txt"])
+def test_folders_and_globs_have_a_document_for_each_file(tmp_path, own_files, pattern):
+    (tmp_path / "own" / ".hidden").write_bytes(b"\xff")
+    wanted = [path for path in own_files if pattern != "own/1?.txt" or (len(path.stem) == 2 and path.stem < "2")]
+    data.prepare("text", config_of([tmp_path / pattern]), tmp_path / "pattern")
+    data.prepare("text", config_of(sorted(wanted)), tmp_path / "named")
+    for name in TextData.outputs:
+        assert (tmp_path / "pattern" / name).read_bytes() == (tmp_path / "named" / name).read_bytes()
+
+
+def test_relative_globs_are_from_where_one_stands(tmp_path, own_files, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert [path.as_posix() for path in documents.matching("own/1?.txt")] == [f"own/1{i}.txt" for i in range(10)]
+
+
+def test_a_glob_without_files_is_refused(tmp_path):
+    with pytest.raises(ValidationError, match=r"files: no such file: .*\*\.md"):
+        config_of([tmp_path / "*.md"])
+
+
+def test_a_folder_of_plain_text_has_a_document_for_each_file(tmp_path, own_files):
+    data.prepare("text", config_of(hub=HubText(path=str(tmp_path / "own"))), tmp_path / "hub")
+    corpus = json.loads((tmp_path / "hub" / "meta.json").read_text())["corpus"]
+    assert corpus["documents"] == len(own_files)
+    assert corpus["bytes"] == sum(path.stat().st_size for path in own_files)
+
+
+def test_messages_name_the_key_of_the_task(tmp_path, own_files):
+    with pytest.raises(UserError, match=r"^tasks\.wiki\.data\.vocab_size is 60000; the training text gives only"):
+        data.prepare("wiki", config_of(own_files, vocab_size=60000), tmp_path / "wiki")
