@@ -250,10 +250,10 @@ def test_without_a_test_split_a_part_is_held_out(tmp_path, images, single):
     write_parquet(path, pixels, labels)
     section = hub(path if single else tmp_path / "data", test_fraction=0.3)
     data.prepare("pictures", section, tmp_path / "output")
-    train, heldout = (np.load(tmp_path / "output" / f"{name}.npy") for name in ("train", "validation"))
+    train, heldout = (np.load(tmp_path / "output" / f"{name}.npy") for name in ("train", "heldout"))
     assert (len(train), len(heldout)) == (5, 2)
     wanted = {x.transpose(2, 0, 1).tobytes(): label for x, label in zip(pixels, labels, strict=True)}
-    found = np.concatenate([np.load(tmp_path / "output" / f"{name}_labels.npy") for name in ("train", "validation")])
+    found = np.concatenate([np.load(tmp_path / "output" / f"{name}_labels.npy") for name in ("train", "heldout")])
     assert {x.tobytes(): label for x, label in zip([*train, *heldout], found, strict=True)} == wanted
     assert "30% of it held out" in json.loads((tmp_path / "output" / "meta.json").read_text())["corpus"]["source"]
     assert_one_line(section.model_copy(update={"test_split": "test"}), tmp_path / "no", r"split test\) cannot be read")

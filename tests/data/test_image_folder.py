@@ -30,7 +30,7 @@ def section(folder, **changes):
 
 def prepared(section, output):
     data.prepare("mine", section, output)
-    return {name: np.load(output / f"{name}.npy") for name in ("train", "validation")}
+    return {name: np.load(output / f"{name}.npy") for name in ("train", "heldout")}
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
@@ -39,7 +39,7 @@ def test_every_image_is_on_one_side(tmp_path, mode, channels):
     found = prepared(section(tmp_path / "images", channels=channels, test_fraction=0.25), tmp_path / "output")
     assert [len(x) for x in found.values()] == [15, 5]
     assert sorted(row.tobytes() for x in found.values() for row in x) == sorted(pixels)
-    for name in ("train", "validation"):
+    for name in ("train", "heldout"):
         assert not np.load(tmp_path / "output" / f"{name}_labels.npy").any()
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
     assert meta["task"] == "mine"
@@ -56,7 +56,7 @@ def test_the_split_follows_from_content_and_seed(tmp_path):
     renamed = prepared(section(tmp_path / "images"), tmp_path / "renamed")
     other = prepared(section(tmp_path / "images", seed=1), tmp_path / "other")
     assert all((renamed[name] == first[name]).all() for name in first)
-    assert (other["validation"] != first["validation"]).any()
+    assert (other["heldout"] != first["heldout"]).any()
 
 
 def test_equal_images_are_on_the_same_side(tmp_path):

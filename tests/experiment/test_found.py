@@ -74,7 +74,7 @@ class Coins(DataSection):
         arrays.start(output)
         x = np.random.default_rng(self.seed).integers(0, 4, (60, self.length)).astype(np.uint8)
         arrays.save_array(output / "train.npy", x[:40])
-        arrays.save_array(output / "validation.npy", x[40:])
+        arrays.save_array(output / "heldout.npy", x[40:])
         meta = dict.fromkeys(arrays.META_KEYS) | {"task": task, "vocab_size": 4, "length": self.length}
         arrays.save_meta(output, meta)
 """

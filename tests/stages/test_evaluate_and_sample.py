@@ -91,8 +91,8 @@ def test_without_weights_the_message_says_what_to_do(trained, capsys, verb):
     assert "weights.safetensors: cannot be read" in capsys.readouterr().err
 
 
-def test_one_validation_sequence_is_too_few(trained, capsys):
-    path = trained.root / "known_entropy/data/validation.npy"
+def test_one_heldout_sequence_is_too_few(trained, capsys):
+    path = trained.root / "known_entropy/data/heldout.npy"
     np.save(path, np.load(path)[:1])
     assert trained.run("evaluate", MASKED) == 2
     assert "at least 2" in capsys.readouterr().err
@@ -130,7 +130,7 @@ def test_autoregressive_model_end_to_end(text):
         assert text.run(verb, run) == 0
     found, description = read(text, run, "likelihood.json"), read(text, run, "samples.json")
     place, network = network_of(text, run)
-    tokens = torch.from_numpy(place.tokens("text", "validation").astype(np.int64))
+    tokens = torch.from_numpy(place.tokens("text", "heldout").astype(np.int64))
     with torch.no_grad():
         costs = autoregressive_loss(network, tokens, start_id=280) / 8
     assert found["nelbo"] == pytest.approx(float(costs.mean()), rel=1e-5)

@@ -36,11 +36,11 @@ TABLE_SUFFIXES = ("csv", "md", "tex", "json")
 FIGURE_SUFFIXES = ("png", "pdf")
 
 DATA_FILES = {
-    "known_entropy": ("train.npy", "validation.npy", "meta.json", "source.npz"),
-    "text": ("train.npy", "validation.npy", "meta.json", "tokenizer.json"),
-    "toy": ("train.npy", "validation.npy", "meta.json", "density.npy"),
+    "known_entropy": ("train.npy", "heldout.npy", "meta.json", "source.npz"),
+    "text": ("train.npy", "heldout.npy", "meta.json", "tokenizer.json"),
+    "toy": ("train.npy", "heldout.npy", "meta.json", "density.npy"),
 }
-IMAGE_DATA_FILES = ("train.npy", "validation.npy", "meta.json", "train_labels.npy", "validation_labels.npy")
+IMAGE_DATA_FILES = ("train.npy", "heldout.npy", "meta.json", "train_labels.npy", "heldout_labels.npy")
 NETWORK_FILES = ("weights.safetensors", "run.json")
 SAMPLE_FILES = ("samples.npy", "samples.json")
 
@@ -197,7 +197,7 @@ def figure_inputs(results: str | Path, config: Config, name: str) -> list[Path]:
     if name.startswith("image_quality"):
         return [tables / "image_quality.csv"]
     if name == "image_samples":
-        real = [data_dir(root, task) / file for task in config.images for file in ("meta.json", "validation.npy")]
+        real = [data_dir(root, task) / file for task in config.images for file in ("meta.json", "heldout.npy")]
         return real + [file for run in image_runs for file in sample_files(root, run)]
     if name in ("image_imputation", "image_denoising"):
         file = {"image_imputation": imputation_file, "image_denoising": path_file}[name]

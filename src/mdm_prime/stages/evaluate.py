@@ -15,12 +15,12 @@ from mdm_prime.stages.place import Place, describe, mathematics, tags, tokens_of
 
 
 def evaluate(place: Place, name: str) -> None:
-    """Both losses of a trained run on the validation split: likelihood.json."""
+    """Both losses of a trained run on the held-out sequences: likelihood.json."""
     run, device = place.config.run(name), place.device()
     settings = place.config.task(run.task).evaluation
-    tokens, meta = tokens_of(run, place.tokens(run.task, "validation")), place.meta(run.task)
+    tokens, meta = tokens_of(run, place.tokens(run.task, "heldout")), place.meta(run.task)
     if len(tokens) < 2:
-        raise UserError(f"{run.task}.data: only {len(tokens)} validation sequence; a standard error needs at least 2")
+        raise UserError(f"{run.task}.data: only {len(tokens)} held-out sequence; a standard error needs at least 2")
     subtokenizer, schedule = mathematics(run)
     network = trained_network(place, run, device)
     described = files.read_json(layout.network_dir(place.root, name) / "run.json")

@@ -42,7 +42,7 @@ Score = Callable[[NDArray[np.unsignedinteger]], dict[str, float]]
 def features(place: Place, task: str) -> None:
     """Writes baselines.json and, where Inception's weights are not given, the classifier that it is measured with."""
     settings, device = place.config.image_task(task), place.device()
-    meta, train, test = place.meta(task), place.tokens(task, "train"), place.tokens(task, "validation")
+    meta, train, test = place.meta(task), place.tokens(task, "train"), place.tokens(task, "heldout")
     head = {
         "task": task,
         "dataset": settings.data.dataset,
@@ -63,7 +63,7 @@ def features(place: Place, task: str) -> None:
         else:
             network = trained_classifier(place, task, device, tracked)
             extractor = ClassifierFeatures(network)
-            labels = _labels(place, task, "validation", len(test), meta)
+            labels = _labels(place, task, "heldout", len(test), meta)
             right = accuracy(network, as_images(test, settings.data), labels, settings.fidelity.batch_size, device)
             tracked.metric(settings.classifier.steps + 1, {"classifier_accuracy": right})
         reference, others = (train, test) if settings.fidelity.reference == "train" else (test, train)

@@ -124,7 +124,7 @@ def likelihoods(place: OfficialPlace, name: str, shard: int) -> None:
         raise UserError(f"shard: is {shard}; should be 0 to {len(outputs) - 1}")
     imported, network = load(place, name, device)
     meta, evaluation = place.meta(task), settings.evaluation
-    stored = place.tokens(task, "validation")
+    stored = place.tokens(task, "heldout")
     order = np.random.default_rng(evaluation.seed).permutation(len(stored))[: evaluation.draws]
     chosen = np.sort(order[shard :: len(outputs)])
     draws = len(range(shard, evaluation.draws, len(outputs)))

@@ -19,7 +19,7 @@ def prepare_data(place: Place, task: str) -> None:
     ) as tracked:
         data.prepare(task, settings, output)
         tracked.link("train", output / "train.npy")
-        tracked.link("validation", output / "validation.npy")
+        tracked.link("heldout", output / "heldout.npy")
         tracked.artifact(output / "meta.json")
 
 

@@ -30,7 +30,7 @@ def sample_images(place: Place, name: str) -> None:
     run, device = place.config.run(name), place.device()
     task = place.config.image_task(run.task)
     settings, sampler = task.sampling, task.samplers_of(run.variant)[-1]
-    meta, tokens = place.meta(run.task), place.tokens(run.task, "validation")
+    meta, tokens = place.meta(run.task), place.tokens(run.task, "heldout")
     network = trained_network(place, run, device)
     shown = min(settings.shown, len(tokens))
     originals = torch.from_numpy(tokens_of(run, tokens[:shown]).astype(np.int64)).to(device)
