@@ -17,9 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from mdm_prime.experiment import config
-from mdm_prime.samplers.euler import Curve, ImageSampler
+from mdm_prime.experiment.sections.samplers import SamplerSection
+from mdm_prime.samplers.ancestral import AncestralSampler
+from mdm_prime.samplers.euler import Curve, EulerSampler
+from mdm_prime.samplers.exact import prior_sample
 from mdm_prime.stages.place import mathematics, network_of
-from mdm_prime.stages.sample_images import all_masked, complete
+from mdm_prime.stages.sample import complete
 
 
 def seconds(action: Callable[[], object], device: torch.device) -> float:
@@ -34,13 +37,13 @@ def seconds(action: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def samplers(num_steps: int) -> dict[str, ImageSampler]:
+def samplers(num_steps: int) -> dict[str, SamplerSection]:
     corrector = Curve(a=6.0, n=1.0, b=0.75)
     return {
-        "ancestral": ImageSampler(kind="ancestral", num_steps=num_steps),
-        "euler, joint draws": ImageSampler(kind="euler", num_steps=num_steps, draws="joint"),
-        "euler, marginals": ImageSampler(kind="euler", num_steps=num_steps, draws="marginals"),
-        "euler, corrector": ImageSampler(kind="euler", num_steps=num_steps, draws="marginals", corrector=corrector),
+        "ancestral": AncestralSampler(kind="ancestral", num_steps=num_steps),
+        "euler, joint draws": EulerSampler(kind="euler", num_steps=num_steps, draws="joint"),
+        "euler, marginals": EulerSampler(kind="euler", num_steps=num_steps, draws="marginals"),
+        "euler, corrector": EulerSampler(kind="euler", num_steps=num_steps, draws="marginals", corrector=corrector),
     }
 
 
@@ -63,7 +66,8 @@ def main() -> None:
     for run in map(settings.run, options.runs):
         torch.manual_seed(0)
         network = network_of(run).to(device).eval()
-        start = all_masked(run, options.num_samples, device)
+        nothing = torch.zeros(0, dtype=torch.long, device=device)
+        start, _ = prior_sample(options.num_samples, run.length, mathematics(run)[0], nothing)
         half = torch.rand(start.shape, device=device) < 0.5
         y = torch.where(half, start, torch.zeros_like(start))
         where, t = (y == mathematics(run)[0].mask_id).any(-1), torch.full((len(y),), 0.5, device=device)

@@ -16,35 +16,34 @@ from rich.console import Console
 from rich.table import Table
 
 from mdm_prime.experiment import config
-from mdm_prime.experiment.sections.models import Sampling
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.samplers import exact as sampling
+from mdm_prime.samplers.ancestral import AncestralSampler
+from mdm_prime.samplers.first_hitting import FirstHittingSampler
 from mdm_prime.stages.place import mathematics, network_of
 from mdm_prime.stages.sample import draw
 
 
-def every_step(network: torch.nn.Module, run: Run, settings: Sampling, device: torch.device) -> float:
+def every_step(network: torch.nn.Module, run: Run, num_steps: int, num_samples: int, device: torch.device) -> float:
     """Network evaluations of a sampler that does not look ahead; tokens are drawn by the same functions."""
     subtokenizer, schedule = mathematics(run)
     prefix = torch.empty(0, dtype=torch.long, device=device)
-    y, _ = sampling.prior_sample(settings.num_samples, run.data.length, subtokenizer, prefix)
+    y, _ = sampling.prior_sample(num_samples, run.data.length, subtokenizer, prefix)
     times, draws = (
         uniforms.to(device)
-        for uniforms in sampling.sample_uniforms(
-            settings.seed, range(settings.num_samples), run.data.length, run.num_subtokens
-        )
+        for uniforms in sampling.sample_uniforms(0, range(num_samples), run.data.length, run.num_subtokens)
     )
-    steps = sampling.ancestral_steps(times, schedule, settings.num_steps)
+    steps = sampling.ancestral_steps(times, schedule, num_steps)
     everywhere = torch.ones(y.shape[:2], dtype=torch.bool, device=device)
-    for step in range(settings.num_steps):
+    for step in range(num_steps):
         event = steps == step
-        t = torch.full((len(y),), 1 - step / settings.num_steps, device=device)
+        t = torch.full((len(y),), 1 - step / num_steps, device=device)
         with torch.no_grad():
             logits = network(y, t, everywhere)
         allowed = sampling.consistent(y.flatten(0, 1), subtokenizer.base, subtokenizer.vocab_size)
         tokens = sampling.draw_tokens(logits.masked_fill(~allowed, -torch.inf), draws[..., 0].flatten())
         y = torch.where(event, subtokenizer.encode(tokens).view_as(y), y)
-    return settings.num_steps
+    return num_steps
 
 
 def main() -> None:
@@ -67,21 +66,22 @@ def main() -> None:
         torch.manual_seed(0)
         network = network_of(run).to(device).eval()
         for num_steps in options.num_steps:
-            chosen = settings.task(run.task).sampling.model_copy(
-                update={"num_steps": num_steps, "num_samples": options.num_samples, "batch_size": options.num_samples}
-            )
-            for sampler in ("every step", "events first", "first hitting"):
+            samplers = {
+                "every step": None,
+                "events first": AncestralSampler(kind="ancestral", num_steps=num_steps),
+                "first hitting": FirstHittingSampler(kind="first_hitting"),
+            }
+            for name, sampler in samplers.items():
                 start = time.perf_counter()
-                if sampler == "every step":
-                    nfe = every_step(network, run, chosen, device)
+                if sampler is None:
+                    nfe = every_step(network, run, num_steps, options.num_samples, device)
                 else:
-                    kind = "ancestral" if sampler == "events first" else "first_hitting"
-                    wanted = chosen.model_copy(update={"sampler": kind})
-                    nfe = draw(network, run, wanted, prefix, report=lambda done: None)[1].double().mean().item()
+                    samples = draw(network, run, sampler, range(options.num_samples), options.num_samples, 0, prefix)
+                    nfe = samples.nfe.double().mean().item()
                 if device.type == "cuda":
                     torch.cuda.synchronize()
                 seconds = time.perf_counter() - start
-                table.add_row(run.name, str(num_steps), sampler, f"{nfe:.0f}", f"{seconds:.2f}")
+                table.add_row(run.name, str(num_steps), name, f"{nfe:.0f}", f"{seconds:.2f}")
     Console().print(table)
 
 

@@ -30,7 +30,7 @@ def load(folder):
             np.load(folder / f"{name}.npy").reshape(-1, 3, SIZE, SIZE),
             np.load(folder / f"{name}_labels.npy"),
         )
-        for split, name in {"train": "train", "test": "validation"}.items()
+        for split, name in {"train": "train", "test": "heldout"}.items()
     }
 
 

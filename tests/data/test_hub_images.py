@@ -241,3 +241,26 @@ def test_a_hub_name_without_a_network_is_one_line(tmp_path):
     assert done.stdout.startswith("tasks.x.data: nobody/no-such-set (name None, split train) cannot be read at row 0:")
     assert "the network was used" not in done.stdout
     assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_without_a_test_split_a_part_is_held_out(tmp_path, images, single):
+    pixels, labels = images["train"]
+    path = tmp_path / ("all.parquet" if single else "data/train-00000-of-00001.parquet")
+    write_parquet(path, pixels, labels)
+    section = hub(path if single else tmp_path / "data", test_fraction=0.3)
+    data.prepare("pictures", section, tmp_path / "output")
+    train, heldout = (np.load(tmp_path / "output" / f"{name}.npy") for name in ("train", "heldout"))
+    assert (len(train), len(heldout)) == (5, 2)
+    wanted = {x.transpose(2, 0, 1).tobytes(): label for x, label in zip(pixels, labels, strict=True)}
+    found = np.concatenate([np.load(tmp_path / "output" / f"{name}_labels.npy") for name in ("train", "heldout")])
+    assert {x.tobytes(): label for x, label in zip([*train, *heldout], found, strict=True)} == wanted
+    assert "30% of it held out" in json.loads((tmp_path / "output" / "meta.json").read_text())["corpus"]["source"]
+    assert_one_line(section.model_copy(update={"test_split": "test"}), tmp_path / "no", r"split test\) cannot be read")
+
+
+def test_images_without_labels(tmp_path, images, parquet):
+    data.prepare("pictures", hub(parquet, label_column=None), tmp_path / "output")
+    assert not np.load(tmp_path / "output" / "train_labels.npy").any()
+    assert json.loads((tmp_path / "output" / "meta.json").read_text())["corpus"]["classes"] == 1
+    assert_one_line(hub(parquet, label_column="fine"), tmp_path / "no", "null for images without labels")

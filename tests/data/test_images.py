@@ -28,7 +28,7 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path):
     meta = json.loads((tmp_path / "first" / "meta.json").read_text())
     assert tuple(meta) == arrays.META_KEYS
     assert (meta["task"], meta["vocab_size"], meta["length"]) == ("digits", 17, 64)
-    assert (meta["entropy_per_token"], meta["validation_bytes"]) == (None, None)
+    assert (meta["entropy_per_token"], meta["heldout_bytes"]) == (None, None)
     assert meta["corpus"] == {
         "name": "digits",
         "channels": 1,
@@ -44,7 +44,7 @@ def test_digits_are_all_there_once_in_the_same_shares(tmp_path):
     data.prepare("digits", digits(), tmp_path)
     meta = json.loads((tmp_path / "meta.json").read_text())
     found, shares = [], []
-    for name in ("train", "validation"):
+    for name in ("train", "heldout"):
         pixels, labels = np.load(tmp_path / f"{name}.npy"), np.load(tmp_path / f"{name}_labels.npy")
         assert (pixels.dtype, labels.dtype) == (np.uint8, np.int64)
         assert meta[f"{name}_sequences"] == len(pixels) == len(labels)

@@ -98,10 +98,10 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path):
     np.testing.assert_array_equal(source.transition, known_entropy.make_source(CONFIG).transition)
 
 
-def test_more_training_data_leaves_source_and_validation_as_they_are(tmp_path):
+def test_more_training_data_leaves_source_and_heldout_data_as_they_are(tmp_path):
     data.prepare("known_entropy", CONFIG, tmp_path / "small")
     data.prepare("known_entropy", CONFIG.model_copy(update={"train_sequences": 401}), tmp_path / "large")
-    for name in ("validation.npy", "source.npz"):
+    for name in ("heldout.npy", "source.npz"):
         assert (tmp_path / "small" / name).read_bytes() == (tmp_path / "large" / name).read_bytes()
     assert len(np.load(tmp_path / "large" / "train.npy")) == 401
 

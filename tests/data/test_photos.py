@@ -81,7 +81,7 @@ def test_a_small_photograph_is_not_enlarged(tmp_path):
 def test_more_training_crops_leave_the_test_crops_as_they_are(tmp_path, two_photographs):
     for number in (12, 20):
         data.prepare("pictures", photographs(two_photographs, train_images=number), tmp_path / str(number))
-    assert (tmp_path / "12" / "validation.npy").read_bytes() == (tmp_path / "20" / "validation.npy").read_bytes()
+    assert (tmp_path / "12" / "heldout.npy").read_bytes() == (tmp_path / "20" / "heldout.npy").read_bytes()
 
 
 def test_the_photographs_of_scikit_learn_need_no_folder(tmp_path):

@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from mdm_prime import data
-from mdm_prime.data import arrays, text
+from mdm_prime.data import arrays, documents, text
 from mdm_prime.data import tokenizer as tokenizers
 from mdm_prime.data.documents import Corpus, HubText
 from mdm_prime.data.text import TextData
@@ -62,7 +63,7 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path, own_files):
     assert meta["corpus"]["documents"] == 22
     assert meta["corpus"]["bytes"] == sum(path.stat().st_size for path in own_files)
     assert str(tmp_path) not in json.dumps(meta)
-    for name in ("train", "validation"):
+    for name in ("train", "heldout"):
         x = np.load(tmp_path / "first" / f"{name}.npy")
         assert x.dtype == np.uint16
         assert x.shape == (meta[f"{name}_sequences"], 16)
@@ -88,10 +89,10 @@ def test_threads_change_no_byte(tmp_path, own_files):
 
 def test_the_stored_tokens_are_the_documents_and_none_is_on_both_sides(tmp_path, own_files):
     data.prepare("text", config_of(own_files, length=1), tmp_path)
-    train, validation = (stored_documents(tmp_path, name) for name in ("train", "validation"))
-    assert sorted(train + validation) == sorted(path.read_text() for path in own_files)
-    assert not set(train) & set(validation)
-    assert len(set(validation)) == 4  # 0.2 of 20 different ones
+    train, heldout = (stored_documents(tmp_path, name) for name in ("train", "heldout"))
+    assert sorted(train + heldout) == sorted(path.read_text() for path in own_files)
+    assert not set(train) & set(heldout)
+    assert len(set(heldout)) == 4  # 0.2 of 20 different ones
 
 
 def test_a_duplicate_is_never_on_the_other_side():
@@ -99,7 +100,7 @@ def test_a_duplicate_is_never_on_the_other_side():
     for seed in range(30):
         source = Corpus("twice", lambda: iter([*documents, *documents[::-1]]))
         _, split = text.split_by_document(source, 0.3, seed)
-        sides = [split.is_validation(document) for document in source.read()]
+        sides = [split.is_heldout(document) for document in source.read()]
         assert sides[:50] == sides[:49:-1]
         assert sum(sides[:50]) == 15
 
@@ -107,28 +108,28 @@ def test_a_duplicate_is_never_on_the_other_side():
 def test_the_split_depends_on_the_seed_and_not_on_the_order():
     documents = make_documents(50, words=3)
 
-    def validation(source, seed):
+    def heldout(source, seed):
         _, split = text.split_by_document(source, 0.3, seed)
-        return {document for document in source.read() if split.is_validation(document)}
+        return {document for document in source.read() if split.is_heldout(document)}
 
     forward, backward = Corpus("a", lambda: iter(documents)), Corpus("b", lambda: iter(documents[::-1]))
-    assert validation(forward, 0) == validation(backward, 0)
-    assert validation(forward, 0) != validation(forward, 1)
+    assert heldout(forward, 0) == heldout(backward, 0)
+    assert heldout(forward, 0) != heldout(forward, 1)
 
 
 @pytest.mark.parametrize(("fraction", "expected"), [(0.001, 1), (0.5, 5), (0.999, 9)])
 def test_both_sides_have_a_document(fraction, expected):
     documents = make_documents(10, words=3)
     _, split = text.split_by_document(Corpus("ten", lambda: iter(documents)), fraction, 0)
-    assert sum(map(split.is_validation, documents)) == expected
+    assert sum(map(split.is_heldout, documents)) == expected
 
 
-def test_validation_bytes_are_those_of_the_kept_text(tmp_path, own_files):
+def test_heldout_bytes_are_those_of_the_kept_text(tmp_path, own_files):
     for length in (1, 16, 17):
         data.prepare("text", config_of(own_files, length=length), tmp_path)
-        kept = stored_documents(tmp_path, "validation")
+        kept = stored_documents(tmp_path, "heldout")
         expected = sum(len(document.rstrip("\ufffd").encode()) for document in kept)
-        assert json.loads((tmp_path / "meta.json").read_text())["validation_bytes"] == expected
+        assert json.loads((tmp_path / "meta.json").read_text())["heldout_bytes"] == expected
 
 
 def test_a_character_that_is_cut_does_not_count(tmp_path):
@@ -138,11 +139,11 @@ def test_a_character_that_is_cut_does_not_count(tmp_path):
         file.write_text(face * 100)
     data.prepare("text", config_of(files, vocab_size=257, length=7), tmp_path / "output")
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
-    assert meta["validation_sequences"] == 401 // 7  # a separator is the 401st token
-    assert meta["validation_bytes"] == 396  # 99 faces, of 399 bytes
+    assert meta["heldout_sequences"] == 401 // 7  # a separator is the 401st token
+    assert meta["heldout_bytes"] == 396  # 99 faces, of 399 bytes
 
 
-def test_the_tokenizer_has_seen_no_validation_text(tmp_path):
+def test_the_tokenizer_has_seen_no_heldout_text(tmp_path):
     """A word that only one document has becomes one token exactly when that document is for training."""
     files = []
     for i, document in enumerate(make_documents(10)):
@@ -151,10 +152,10 @@ def test_the_tokenizer_has_seen_no_validation_text(tmp_path):
     output = tmp_path / "output"
     data.prepare("text", config_of(files, vocab_size=340), output)
     tokenizer = tokenizers.load_tokenizer(output / "tokenizer.json")
-    validation = " ".join(stored_documents(output, "validation"))
+    heldout = " ".join(stored_documents(output, "heldout"))
     for i in range(10):
         word = f" w{chr(97 + i) * 6}"
-        assert (len(tokenizers.encode(tokenizer, word)) == 1) == (word not in validation)
+        assert (len(tokenizers.encode(tokenizer, word)) == 1) == (word not in heldout)
 
 
 def test_a_single_file_is_cut_at_line_ends(tmp_path):
@@ -162,10 +163,10 @@ def test_a_single_file_is_cut_at_line_ends(tmp_path):
     book = tmp_path / "book.txt"
     book.write_text("".join(lines))
     data.prepare("text", config_of([book], length=1, validation_fraction=0.1), tmp_path / "output")
-    train, validation = (stored_documents(tmp_path / "output", name) for name in ("train", "validation"))
-    assert (len(train), len(validation)) == (9, 1)
-    assert sorted("".join(train + validation).splitlines(keepends=True)) == sorted(lines)
-    assert 40 < "".join(validation).count("\n") < 60
+    train, heldout = (stored_documents(tmp_path / "output", name) for name in ("train", "heldout"))
+    assert (len(train), len(heldout)) == (9, 1)
+    assert sorted("".join(train + heldout).splitlines(keepends=True)) == sorted(lines)
+    assert 40 < "".join(heldout).count("\n") < 60
 
 
 def test_a_text_of_one_line_cannot_be_split(tmp_path):
@@ -193,7 +194,7 @@ def test_local_files_with_the_columns_of_the_hub(tmp_path, own_files, name):
     source = path if path.parent == tmp_path else path.parent
     data.prepare("text", config_of(hub=HubText(path=str(source))), tmp_path / "hub")
     data.prepare("text", config_of(own_files), tmp_path / "files")
-    for file in ("train.npy", "validation.npy", "tokenizer.json"):
+    for file in ("train.npy", "heldout.npy", "tokenizer.json"):
         assert (tmp_path / "hub" / file).read_bytes() == (tmp_path / "files" / file).read_bytes()
     assert str(tmp_path) not in (tmp_path / "hub" / "meta.json").read_text()
 
@@ -307,3 +308,35 @@ def test_encode_and_decode(tmp_path, own_files):
     assert tokenizers.separator_id(tokenizer) not in ids
     assert tokenizers.decode(tokenizer, np.array([ids, ids], np.uint16)) == [sentence, sentence]
     assert tokenizers.decode(tokenizer, np.array([[0]])) == ["<|endoftext|>"]
+
+
+@pytest.mark.parametrize("pattern", ["own", "own/*.txt", "**/*.txt", "own/1?.txt"])
+def test_folders_and_globs_have_a_document_for_each_file(tmp_path, own_files, pattern):
+    (tmp_path / "own" / ".hidden").write_bytes(b"\xff")
+    wanted = [path for path in own_files if pattern != "own/1?.txt" or (len(path.stem) == 2 and path.stem < "2")]
+    data.prepare("text", config_of([tmp_path / pattern]), tmp_path / "pattern")
+    data.prepare("text", config_of(sorted(wanted)), tmp_path / "named")
+    for name in TextData.outputs:
+        assert (tmp_path / "pattern" / name).read_bytes() == (tmp_path / "named" / name).read_bytes()
+
+
+def test_relative_globs_are_from_where_one_stands(tmp_path, own_files, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert [path.as_posix() for path in documents.matching("own/1?.txt")] == [f"own/1{i}.txt" for i in range(10)]
+
+
+def test_a_glob_without_files_is_refused(tmp_path):
+    with pytest.raises(ValidationError, match=r"files: no such file: .*\*\.md"):
+        config_of([tmp_path / "*.md"])
+
+
+def test_a_folder_of_plain_text_has_a_document_for_each_file(tmp_path, own_files):
+    data.prepare("text", config_of(hub=HubText(path=str(tmp_path / "own"))), tmp_path / "hub")
+    corpus = json.loads((tmp_path / "hub" / "meta.json").read_text())["corpus"]
+    assert corpus["documents"] == len(own_files)
+    assert corpus["bytes"] == sum(path.stat().st_size for path in own_files)
+
+
+def test_messages_name_the_key_of_the_task(tmp_path, own_files):
+    with pytest.raises(UserError, match=r"^tasks\.wiki\.data\.vocab_size is 60000; the training text gives only"):
+        data.prepare("wiki", config_of(own_files, vocab_size=60000), tmp_path / "wiki")

@@ -16,7 +16,8 @@ TINY = {  # what the tests count on; the rest is as in the smoke parameters
         "models": ["l1", "l2"],
         "seeds": [0],
         "evaluation": {"num_samples": 1000, "batch_size": 250},
-        "sampling": {"sampler": "ancestral", "num_samples": 100, "num_steps": 16, "batch_size": 50},
+        "samplers": [{"kind": "ancestral", "num_steps": 16}],
+        "sampling": {"num_samples": 100, "batch_size": 50},
     },
     "text": {
         "training": TRAINING,
@@ -29,7 +30,7 @@ TINY = {  # what the tests count on; the rest is as in the smoke parameters
             "l2-plain": {"num_subtokens": 2, "carry_over": False},
         },
         "seeds": [0, 1],
-        "sampling": {"sampler": "ancestral", "temperature": 0.9, "top_p": 0.95},
+        "samplers": [{"kind": "ancestral", "num_steps": 32, "temperature": 0.9, "top_p": 0.95}],
     },
 }
 

@@ -31,7 +31,11 @@ def text(workplace, tmp_path):
         paths[-1].write_text(" ".join(rng.choice(WORDS, 400)) + ".")
     workplace.set("text", "data", files=[str(path) for path in paths], vocab_size=280, length=8)
     workplace.set("text", "training", steps=10)
-    workplace.set("text", "sampling", prefix="the mask", num_samples=6, num_steps=5, batch_size=4)
+    workplace.set("text", "sampling", prefix="the mask", num_samples=6, batch_size=4)
+    workplace.values["text"]["samplers"] = [
+        {"kind": "ancestral", "num_steps": 5, "temperature": 0.9, "top_p": 0.95},
+        {"kind": "first_hitting"},
+    ]
     assert workplace.run("data", "text") == 0
     return workplace
 
@@ -87,8 +91,8 @@ def test_without_weights_the_message_says_what_to_do(trained, capsys, verb):
     assert "weights.safetensors: cannot be read" in capsys.readouterr().err
 
 
-def test_one_validation_sequence_is_too_few(trained, capsys):
-    path = trained.root / "known_entropy/data/validation.npy"
+def test_one_heldout_sequence_is_too_few(trained, capsys):
+    path = trained.root / "known_entropy/data/heldout.npy"
     np.save(path, np.load(path)[:1])
     assert trained.run("evaluate", MASKED) == 2
     assert "at least 2" in capsys.readouterr().err
@@ -101,20 +105,20 @@ def test_samples_do_not_depend_on_the_batch_size(trained):
         assert trained.run("sample", MASKED) == 0
         found.append([trained.file(MASKED, name).read_bytes() for name in ("samples.npy", "samples.json")])
     assert found[0] == found[1]
-    x, description = np.load(trained.file(MASKED, "samples.npy")), read(trained, MASKED, "samples.json")
-    assert x.shape == (100, 2)
+    x, (row,) = np.load(trained.file(MASKED, "samples.npy")), read(trained, MASKED, "samples.json")["samplers"]
+    assert x.shape == (1, 100, 2)
     assert x.dtype == np.uint8
     assert x.max() < 5
-    assert description["nfe_mean"] + description["idle_steps_mean"] == pytest.approx(description["num_steps"])
+    assert row["nfe_mean"] + row["idle_steps_mean"] == pytest.approx(row["num_steps"])
     exact = 16 * (1 - 1 / 16) ** 4
-    assert abs(description["idle_steps_mean"] - exact) < 4 * description["idle_steps_stderr"]
-    assert description["texts"] is None
+    assert abs(row["idle_steps_mean"] - exact) < 4 * row["idle_steps_stderr"]
+    assert row["texts"] is None
 
 
 def test_first_hitting_has_no_idle_steps(trained):
-    trained.set("known_entropy", "sampling", sampler="first_hitting")
+    trained.values["known_entropy"]["samplers"] = [{"kind": "first_hitting"}]
     assert trained.run("sample", MASKED) == 0
-    description = read(trained, MASKED, "samples.json")
+    (description,) = read(trained, MASKED, "samples.json")["samplers"]
     assert (description["nfe_mean"], description["nfe_stderr"]) == (4.0, 0.0)
     assert description["idle_steps_mean"] is None
     assert description["idle_steps_stderr"] is None
@@ -126,17 +130,19 @@ def test_autoregressive_model_end_to_end(text):
         assert text.run(verb, run) == 0
     found, description = read(text, run, "likelihood.json"), read(text, run, "samples.json")
     place, network = network_of(text, run)
-    tokens = torch.from_numpy(place.tokens("text", "validation").astype(np.int64))
+    tokens = torch.from_numpy(place.tokens("text", "heldout").astype(np.int64))
     with torch.no_grad():
         costs = autoregressive_loss(network, tokens, start_id=280) / 8
     assert found["nelbo"] == pytest.approx(float(costs.mean()), rel=1e-5)
     assert found["nelbo"] == found["joint_loss"]
     assert (found["exact"], found["num_samples"], found["objective"]) == (True, len(tokens), "nll")
     assert found["nelbo"] < math.log(280)
-    assert description["idle_steps_mean"] is None
-    assert description["nfe_mean"] == 8 - description["prefix_tokens"]
-    assert all(words.startswith("the mask") for words in description["texts"])
-    assert len(description["texts"]) == 6
+    for row in description["samplers"]:
+        assert row["idle_steps_mean"] is None
+        assert row["nfe_mean"] == 8 - description["prefix_tokens"]
+        assert all(words.startswith("the mask") for words in row["texts"])
+        assert len(row["texts"]) == 6
+    assert description["samplers"][0]["texts"] != description["samplers"][1]["texts"]  # another temperature
 
 
 @pytest.mark.parametrize("run", ["text/l2-plain/seed0", "text/l4/seed1"])
@@ -147,8 +153,11 @@ def test_masked_text_model_end_to_end(text, run):
     assert found["carry_over"] == description["carry_over"] == ("plain" not in run)
     assert found["base"] ** found["num_subtokens"] > 280  # invalid codes are possible
     assert np.load(text.file(run, "samples.npy")).max() < 280
-    assert all(words.startswith("the mask") for words in description["texts"])
-    assert description["nfe_mean"] + description["idle_steps_mean"] == pytest.approx(5)
+    ancestral, first_hitting = description["samplers"]
+    assert all(words.startswith("the mask") for row in description["samplers"] for words in row["texts"])
+    assert ancestral["nfe_mean"] + ancestral["idle_steps_mean"] == pytest.approx(5)
+    left = found["num_subtokens"] * (8 - description["prefix_tokens"])
+    assert (first_hitting["nfe_mean"], first_hitting["nfe_stderr"]) == (left, 0)
 
 
 def test_a_prefix_that_leaves_nothing_to_draw_is_refused(text, capsys):

@@ -54,7 +54,7 @@ def blobs(seed, count):
 def write_data(workplace, task="digits", vocab_size=17, classes=3, sha256="a" * 64, splits=None):
     folder = workplace.root / task / "data"
     folder.mkdir(parents=True, exist_ok=True)
-    for split, (pixels, labels) in (splits or {"train": blobs(0, 120), "validation": blobs(1, 60)}).items():
+    for split, (pixels, labels) in (splits or {"train": blobs(0, 120), "heldout": blobs(1, 60)}).items():
         np.save(folder / f"{split}.npy", pixels)
         np.save(folder / f"{split}_labels.npy", labels.astype(np.int64))
     corpus = {"name": task, "classes": classes}
@@ -283,7 +283,7 @@ def test_images_of_three_channels_and_256_values(images):
     }
     splits = {
         name: (rng.integers(0, 256, (count, 192), dtype=np.uint8), np.arange(count) % 2)
-        for name, count in (("train", 60), ("validation", 30))
+        for name, count in (("train", 60), ("heldout", 30))
     }
     write_data(images, "photos", vocab_size=256, classes=2, splits=splits)
     run = "photos/super/seed0"

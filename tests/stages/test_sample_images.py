@@ -11,6 +11,7 @@ import torch
 from mdm_prime.core.super_tokens import to_super_tokens
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import config
+from mdm_prime.stages import sample as sample_stage
 from mdm_prime.stages import sample_images as stage
 from mdm_prime.stages.image_views import partial_view, pixels
 from mdm_prime.stages.place import mathematics, tokens_of
@@ -82,7 +83,7 @@ def test_progress_within_a_batch(trained, monkeypatch):
         yield lambda number, text: done.append((number, text))
         assert done[-1][0] == total == 15
 
-    monkeypatch.setattr(stage, "progress", bar)
+    monkeypatch.setattr(sample_stage, "progress", bar)
     trained.values["images"]["digits"]["sampling"]["batch_size"] = 3
     assert trained.run("sample", "digits/l3/seed0") == 0
     assert [number for number, _ in done] == sorted(number for number, _ in done)

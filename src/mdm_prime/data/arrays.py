@@ -18,11 +18,11 @@ META_KEYS = (
     "vocab_size",
     "length",
     "train_sequences",
-    "validation_sequences",
+    "heldout_sequences",
     "entropy_per_token",
     "sha256",
     "corpus",
-    "validation_bytes",
+    "heldout_bytes",
 )
 
 

@@ -20,7 +20,7 @@ from mdm_prime.experiment.sections.image_data import ImageDataSection
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-ARRAYS = ("train.npy", "train_labels.npy", "validation.npy", "validation_labels.npy")  # in the order they are hashed
+ARRAYS = ("train.npy", "train_labels.npy", "heldout.npy", "heldout_labels.npy")  # in the order they are hashed
 ROWS = 1000  # images handed on at once
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")  # modes; alpha is dropped
 
@@ -51,7 +51,7 @@ class ImageSource:
 
 
 def write(data: ImageDataSection, source: ImageSource, output: Path, task: str, key: str) -> None:
-    """Writes data.outputs into `output`; `validation` are the test images, in the order of their source.
+    """Writes data.outputs into `output`; `heldout` are the test images, in the order of their source.
 
     Pixels are (N, L) uint8, channels first; labels (N,) int64 from 0, all 0 for images without. In meta.json, `classes`
     is one more than the largest label of a training image, and `sha256` that of the four arrays' files, one after the
@@ -69,7 +69,7 @@ def write(data: ImageDataSection, source: ImageSource, output: Path, task: str, 
             f"{key}: a label of {source.name} is {classes - 1}, with {num_train} training images; allowed: labels that "
             "number the classes from 0"
         )
-    num_test, test_classes = _write(output, "validation", data, source.test())
+    num_test, test_classes = _write(output, "heldout", data, source.test())
     if num_test == 0:
         raise UserError(f"{key}: {source.name} has no test images; give another source")
     if test_classes > classes:
@@ -89,7 +89,7 @@ def write(data: ImageDataSection, source: ImageSource, output: Path, task: str, 
             "vocab_size": data.vocab_size,
             "length": data.length,
             "train_sequences": num_train,
-            "validation_sequences": num_test,
+            "heldout_sequences": num_test,
             "entropy_per_token": None,
             "sha256": digest.hexdigest(),
             "corpus": {
@@ -99,7 +99,7 @@ def write(data: ImageDataSection, source: ImageSource, output: Path, task: str, 
                 "classes": classes,
                 "source": source.name,
             },
-            "validation_bytes": None,
+            "heldout_bytes": None,
         },
     )
 

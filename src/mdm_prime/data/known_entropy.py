@@ -20,7 +20,7 @@ from mdm_prime.experiment.sections.data import DataSection
 class KnownEntropyData(DataSection):
     """A seeded first-order Markov source whose entropy is known exactly."""
 
-    outputs: ClassVar[tuple[str, ...]] = ("train.npy", "validation.npy", "meta.json", "source.npz")
+    outputs: ClassVar[tuple[str, ...]] = ("train.npy", "heldout.npy", "meta.json", "source.npz")
     kind: Literal["known_entropy"]
     vocab_size: Annotated[int, Field(ge=2)]
     length: PositiveInt
@@ -35,7 +35,7 @@ class KnownEntropyData(DataSection):
             source = make_source(self)
         except ValueError as error:
             raise UserError(f"{key}: {error}") from None
-        sizes = {"train": self.train_sequences, "validation": self.validation_sequences}
+        sizes = {"train": self.train_sequences, "heldout": self.validation_sequences}
         for (name, size), rng in zip(sizes.items(), _generators(self)[1:], strict=True):
             x = sample(source, size, rng).astype(arrays.token_dtype(self.vocab_size))
             arrays.save_array(output / f"{name}.npy", x)
@@ -48,11 +48,11 @@ class KnownEntropyData(DataSection):
                 "vocab_size": self.vocab_size,
                 "length": self.length,
                 "train_sequences": self.train_sequences,
-                "validation_sequences": self.validation_sequences,
+                "heldout_sequences": self.validation_sequences,
                 "entropy_per_token": entropy_per_token(source),
                 "sha256": hashlib.sha256(source.initial.tobytes() + source.transition.tobytes()).hexdigest(),
                 "corpus": {"name": "Markov source", "concentration": self.concentration, "seed": self.seed},
-                "validation_bytes": None,
+                "heldout_bytes": None,
             },
         )
 
@@ -137,7 +137,7 @@ def load_source(folder: str | Path) -> MarkovSource:
 
 
 def _generators(config: KnownEntropyData) -> list[np.random.Generator]:
-    """Independent streams for the source, train and validation: more training data leaves the others as they are."""
+    """Independent streams for the source and both parts: more training data leaves the others as they are."""
     return [np.random.default_rng(sequence) for sequence in np.random.SeedSequence(config.seed).spawn(3)]
 
 

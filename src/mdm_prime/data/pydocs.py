@@ -25,7 +25,7 @@ Node = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 def documents(library: Path | None = None) -> list[str]:
     """One document for each help topic and each module, in the order of their names, topics first.
 
-    A paragraph that stands in several places is kept where it comes first, so that no text of the validation
+    A paragraph that stands in several places is kept where it comes first, so that no text of the held-out
     documents is repeated word for word in those for training.
 
     Args:

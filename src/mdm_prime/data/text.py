@@ -31,7 +31,7 @@ BATCH_CHARACTERS = 2**21  # encoded at once; bounds the memory, changes no token
 class TextData(DataSection):
     """Text: the embedded documentation of Python, own files, or a data set of the hub."""
 
-    outputs: ClassVar[tuple[str, ...]] = ("train.npy", "validation.npy", "meta.json", "tokenizer.json")
+    outputs: ClassVar[tuple[str, ...]] = ("train.npy", "heldout.npy", "meta.json", "tokenizer.json")
     has_text: ClassVar[bool] = True
     kind: Literal["text"]
     files: tuple[str, ...] = ()  # files, folders and globs, a document each file; empty: the embedded text, or `hub`
@@ -63,7 +63,7 @@ class TextData(DataSection):
         except ValueError as error:
             raise UserError(f"{key}: {error}") from None
         if self.tokenizer is None:
-            training_texts = (text for text in source.read() if not split.is_validation(text))
+            training_texts = (text for text in source.read() if not split.is_heldout(text))
             encoder = tokenizer.train_tokenizer(training_texts, self.vocab_size, key)
         else:
             encoder = tokenizer.given_tokenizer(self.tokenizer, self.vocab_size, key)
@@ -72,12 +72,12 @@ class TextData(DataSection):
         shape = self.vocab_size, self.length
         with (
             arrays.writing_sequences(output / "train.npy", *shape) as train,
-            arrays.writing_sequences(output / "validation.npy", *shape) as validation,
+            arrays.writing_sequences(output / "heldout.npy", *shape) as heldout,
         ):
             for texts in _batches(source.read()):
                 for text, tokens in zip(texts, tokenizer.encode_documents(encoder, texts), strict=True):
-                    (validation if split.is_validation(text) else train).append(tokens)
-            for name, writer in (("training", train), ("validation", validation)):
+                    (heldout if split.is_heldout(text) else train).append(tokens)
+            for name, writer in (("training", train), ("held-out", heldout)):
                 if writer.sequences == 0:
                     raise UserError(
                         f"{key}: the {name} documents have {writer.tokens} tokens, less than one sequence of length "
@@ -90,7 +90,7 @@ class TextData(DataSection):
                 "vocab_size": self.vocab_size,
                 "length": self.length,
                 "train_sequences": train.sequences,
-                "validation_sequences": validation.sequences,
+                "heldout_sequences": heldout.sequences,
                 "entropy_per_token": None,
                 "sha256": split.sha256,
                 "corpus": {
@@ -99,9 +99,9 @@ class TextData(DataSection):
                     "bytes": split.bytes,
                     "python": platform.python_version(),
                     "train_tokens": train.tokens,
-                    "validation_tokens": validation.tokens,
+                    "heldout_tokens": heldout.tokens,
                 },
-                "validation_bytes": _decoded_bytes(encoder, output / "validation.npy"),
+                "heldout_bytes": _decoded_bytes(encoder, output / "heldout.npy"),
             },
         )
 
@@ -114,7 +114,7 @@ class TextData(DataSection):
 
 @dataclass(frozen=True)
 class Split:
-    """Which documents are for validation: those whose seeded hash is below a threshold.
+    """Which documents are held out: those whose seeded hash is below a threshold.
 
     Equal documents have equal hashes, so none stands on both sides; nothing else about them need be kept.
 
@@ -131,12 +131,12 @@ class Split:
     bytes: int
     sha256: str
 
-    def is_validation(self, text: str) -> bool:
+    def is_heldout(self, text: str) -> bool:
         return content_hash(text.encode(), self.seed) < self.threshold
 
 
 def split_by_document(source: Corpus, fraction: float, seed: int) -> tuple[Corpus, Split]:
-    """Puts about `fraction` of the distinct documents aside for validation: at least one, and not all.
+    """Puts about `fraction` of the distinct documents aside: at least one, and not all.
 
     A corpus of a single document is first cut at line ends into 1 / fraction pieces, which become its documents.
 
@@ -161,7 +161,7 @@ def split_by_document(source: Corpus, fraction: float, seed: int) -> tuple[Corpu
         if len(set(pieces)) < 2:
             raise ValueError(
                 f"{source.name} is one document of one line, which cannot be split into training and "
-                "validation; give several documents or lines"
+                "held-out text; give several documents or lines"
             )
         return split_by_document(Corpus(source.name, lambda: iter(pieces)), fraction, seed)
     threshold = heldout_threshold(found, fraction)

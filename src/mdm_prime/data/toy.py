@@ -19,7 +19,7 @@ from mdm_prime.experiment.sections.data import DataSection
 class ToyData(DataSection):
     """A 2-D density from a gray image on a vocab_size x vocab_size grid, on what stands out in it."""
 
-    outputs: ClassVar[tuple[str, ...]] = ("train.npy", "validation.npy", "meta.json", "density.npy")
+    outputs: ClassVar[tuple[str, ...]] = ("train.npy", "heldout.npy", "meta.json", "density.npy")
     kind: Literal["toy"]
     image: str  # one of PHOTOGRAPHS, or a file
     vocab_size: Annotated[int, Field(ge=2)]
@@ -43,8 +43,8 @@ class ToyData(DataSection):
         except ValueError as error:
             raise UserError(f"{key}.image: {self.image} {error}") from None
         arrays.save_array(output / "density.npy", p)
-        sizes = {"train": self.train_sequences, "validation": self.validation_sequences}
-        streams = np.random.SeedSequence(self.seed).spawn(2)  # more training data, the same validation
+        sizes = {"train": self.train_sequences, "heldout": self.validation_sequences}
+        streams = np.random.SeedSequence(self.seed).spawn(2)  # more training data, the same held out
         for (name, size), stream in zip(sizes.items(), streams, strict=True):
             x = sample(p, size, np.random.default_rng(stream)).astype(arrays.token_dtype(self.vocab_size))
             arrays.save_array(output / f"{name}.npy", x)
@@ -55,11 +55,11 @@ class ToyData(DataSection):
                 "vocab_size": self.vocab_size,
                 "length": self.length,
                 "train_sequences": self.train_sequences,
-                "validation_sequences": self.validation_sequences,
+                "heldout_sequences": self.validation_sequences,
                 "entropy_per_token": entropy_per_token(p),
                 "sha256": hashlib.sha256(p.tobytes()).hexdigest(),
                 "corpus": {"name": Path(self.image).name, "contrast": self.contrast, "seed": self.seed},
-                "validation_bytes": None,
+                "heldout_bytes": None,
             },
         )
 

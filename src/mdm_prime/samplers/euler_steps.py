@@ -28,10 +28,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mdm_prime.core.objectives import Denoiser, consistent, grid_sizes
+from mdm_prime.core.samples import Record, Samples
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.errors import UserError
-from mdm_prime.samplers.exact import Record, Samples, completable, draw_tokens, sample_seeds, smallest_completion
+from mdm_prime.samplers.exact import completable, draw_tokens, sample_seeds, smallest_completion
 
 Draws = Literal["joint", "marginals"]
 LOGITS_AT_ONCE = 2**24  # that tokens are drawn from, in float64: bounds the memory, changes no value

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mdm_prime.core.objectives import Denoiser
+    from mdm_prime.core.samples import Record, Samples
     from mdm_prime.core.schedules import Schedule
     from mdm_prime.core.subtokens import Subtokenizer
-    from mdm_prime.samplers.exact import Events, Record, Samples
+    from mdm_prime.samplers.exact import Events
 
 
 class ExactSampler(SamplerSection):

@@ -9,24 +9,15 @@ so neither the batch size nor the other samples change it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mdm_prime.core.objectives import Denoiser, consistent, shifted
+from mdm_prime.core.samples import Record, Samples
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
-
-Record = Callable[[float, Tensor], None]  # is given t and the sub-tokens (B, L, ell) at that time, to be copied if kept
-
-
-class Samples(NamedTuple):
-    """Tokens x (B, L) int64; network evaluations nfe (B,) int64, a sample each."""
-
-    x: Tensor
-    nfe: Tensor
 
 
 class Events(NamedTuple):

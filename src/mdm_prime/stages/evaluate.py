@@ -21,10 +21,10 @@ def evaluate(workspace: Workspace, name: str) -> None:
     """Both losses of a run on the held-out split: layout.likelihood_file."""
     run, device = workspace.config.run(name), workspace.device()
     settings = workspace.config.task(run.task).evaluation
-    tokens = tokens_of(run, workspace.tokens(run.task, "validation"))
+    tokens = tokens_of(run, workspace.tokens(run.task, "heldout"))
     if len(tokens) < likelihood.FEWEST:
         raise UserError(
-            f"tasks.{run.task}.data: {len(tokens)} validation sequences; a standard error needs at least "
+            f"tasks.{run.task}.data: {len(tokens)} held-out sequences; a standard error needs at least "
             f"{likelihood.FEWEST}"
         )
     loaded = load(workspace, run, device)

@@ -42,7 +42,7 @@ Score = Callable[[NDArray[np.unsignedinteger]], dict[str, float]]
 def features(workspace: Workspace, task: str) -> None:
     """Writes baselines.json and, where Inception's weights are not given, the classifier that it is measured with."""
     settings, device = workspace.config.image_task(task), workspace.device()
-    meta, train, test = workspace.meta(task), workspace.tokens(task, "train"), workspace.tokens(task, "validation")
+    meta, train, test = workspace.meta(task), workspace.tokens(task, "train"), workspace.tokens(task, "heldout")
     head = {
         "task": task,
         "dataset": settings.data.dataset,
@@ -63,7 +63,7 @@ def features(workspace: Workspace, task: str) -> None:
         else:
             network = trained_classifier(workspace, task, device, tracked)
             extractor = ClassifierFeatures(network)
-            labels = _labels(workspace, task, "validation", len(test), meta)
+            labels = _labels(workspace, task, "heldout", len(test), meta)
             right = accuracy(network, as_images(test, settings.data), labels, settings.fidelity.batch_size, device)
             tracked.metric(settings.classifier.steps + 1, {"classifier_accuracy": right})
         reference, others = (train, test) if settings.fidelity.reference == "train" else (test, train)

@@ -19,7 +19,8 @@ from mdm_prime.experiment.sections.models import Sampling
 from mdm_prime.experiment.sections.samplers import SamplerSection
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
-from mdm_prime.samplers.exact import Record, Samples, prior_sample
+from mdm_prime.core.samples import Record, Samples
+from mdm_prime.samplers.exact import prior_sample
 from mdm_prime.stages.networks import Loaded, facts, load, tags
 from mdm_prime.stages.shards import Shards, ranges, resume, weights_hash
 from mdm_prime.stages.workspace import Workspace

@@ -29,7 +29,7 @@ def write_views(workspace: Workspace, run: Run, loaded: Loaded, device: torch.de
     """
     task = workspace.config.task(run.task)
     settings, sampler = task.sampling, task.samplers_of(run.variant)[-1]
-    tokens = workspace.tokens(run.task, "validation")
+    tokens = workspace.tokens(run.task, "heldout")
     shown = min(settings.shown, len(tokens))
     originals = torch.from_numpy(tokens_of(run, tokens[:shown]).astype(np.int64)).to(device)
     outputs = {

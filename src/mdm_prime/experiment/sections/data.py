@@ -27,7 +27,7 @@ class DataSection(Section):
 
     kind: str
     seed: Seed
-    outputs: ClassVar[tuple[str, ...]] = ("train.npy", "validation.npy", "meta.json")
+    outputs: ClassVar[tuple[str, ...]] = ("train.npy", "heldout.npy", "meta.json")
     has_text: ClassVar[bool] = False
 
     if TYPE_CHECKING:

@@ -17,10 +17,10 @@ class ImageDataSection(DataSection):
 
     outputs: ClassVar[tuple[str, ...]] = (
         "train.npy",
-        "validation.npy",
+        "heldout.npy",
         "meta.json",
         "train_labels.npy",
-        "validation_labels.npy",
+        "heldout_labels.npy",
     )
     dataset: Annotated[str, Field(min_length=1)]  # what tables call it
     channels: Literal[1, 3]

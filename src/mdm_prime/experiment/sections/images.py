@@ -23,7 +23,7 @@ class Classifier(Section):
 class Fidelity(Section):
     """How sets of images are compared (torch-fidelity)."""
 
-    reference: Literal["train", "validation"] = "train"  # images that the samples are compared with
+    reference: Literal["train", "heldout"] = "train"  # images that the samples are compared with
     inception_weights: str | None  # file of torch-fidelity's Inception weights; null: the classifier's features
     kid_subset_size: Annotated[int, Field(ge=2)]
     neighbours: PositiveInt  # of precision and recall

@@ -1,0 +1,123 @@
+"""Finished parts outlive a kill and are used by the same computation only."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mdm_prime.errors import UserError
+from mdm_prime.stages import sample as stage
+from mdm_prime.stages.shards import ranges, resume, weights_hash
+
+RUN = "known_entropy/l2/seed0"
+
+
+def test_finished_parts_are_kept(tmp_path):
+    shards = resume(tmp_path / "parts", {"seed": 0}, 3)
+    assert list(shards.missing()) == [0, 1, 2]
+    shards.save(2, x=np.array([5, 6]))
+    shards.save(0, x=np.array([1]))
+    again = resume(tmp_path / "parts", {"seed": 0}, 3)
+    assert list(again.missing()) == [1]
+    again.save(1, x=np.array([2, 3, 4]))
+    assert again.joined()["x"].tolist() == [1, 2, 3, 4, 5, 6]
+    again.remove()
+    assert not (tmp_path / "parts").exists()
+
+
+@pytest.mark.parametrize(("identity", "count"), [({"seed": 1}, 3), ({"seed": 0}, 2)])
+def test_parts_of_something_else_are_removed(tmp_path, identity, count):
+    resume(tmp_path / "parts", {"seed": 0}, 3).save(0, x=np.zeros(1))
+    assert list(resume(tmp_path / "parts", identity, count).missing()) == list(range(count))
+
+
+def test_a_damaged_part_is_one_line_and_made_again(tmp_path):
+    shards = resume(tmp_path / "parts", {}, 1)
+    (tmp_path / "parts" / "0.npz").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"0\.npz: was damaged") as error:
+        shards.joined()
+    assert "\n" not in str(error.value)
+    assert list(shards.missing()) == [0]
+
+
+def test_ranges_cover_everything_once():
+    assert ranges(10, 4) == [range(4), range(4, 8), range(8, 10)]
+    assert ranges(10, None) == [range(10)]
+
+
+def test_the_hash_of_weights_knows_values_and_names():
+    torch.manual_seed(0)
+    network = nn.Linear(2, 2)
+    before = weights_hash(network)
+    assert before == weights_hash(network)
+    with torch.no_grad():
+        network.bias[1] += 1e-6
+    assert before != weights_hash(network)
+
+
+@pytest.fixture
+def trained(workplace):
+    workplace.set("known_entropy", "sampling", num_samples=70, batch_size=10)
+    workplace.values["known_entropy"]["samplers"] = [
+        {"kind": "ancestral", "num_steps": 4},
+        {"kind": "euler", "num_steps": 2},
+    ]
+    assert workplace.run("data", "known_entropy") == 0
+    assert workplace.run("train", RUN) == 0
+    return workplace
+
+
+def samples(workplace):
+    return [workplace.file(RUN, name).read_bytes() for name in ("samples.npy", "samples.json")]
+
+
+def test_neither_shards_nor_kills_change_a_bit(trained, monkeypatch):
+    assert trained.run("sample", RUN) == 0
+    whole = samples(trained)
+    drawn = []
+
+    def killed_after_six(network, run, sampler, indices, *rest, original=stage.draw):
+        if len(drawn) == 6:
+            raise KeyboardInterrupt
+        drawn.append((sampler.kind, indices))
+        return original(network, run, sampler, indices, *rest)
+
+    monkeypatch.setattr(stage, "draw", killed_after_six)
+    trained.set("known_entropy", "sampling", shard_size=20)
+    for name in ("samples.npy", "samples.json"):
+        trained.file(RUN, name).unlink()
+    assert trained.run("sample", RUN) != 0
+    kept = trained.file(RUN, "samples.npy").parent.parent / ".seed0-shards"
+    assert kept.is_dir()
+    first, drawn[:] = list(drawn), []
+    assert trained.run("sample", RUN) == 0
+    assert [kind for kind, _ in first] == ["ancestral"] * 4 + ["euler"] * 2
+    assert drawn == [("euler", range(40, 60)), ("euler", range(60, 70))]
+    assert samples(trained) == whole
+    assert not kept.exists()
+
+
+def test_other_weights_draw_everything_again(trained, monkeypatch):
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.np, "stack", killed)  # everything is drawn, nothing written
+        assert trained.run("sample", RUN) != 0
+    drawn = []
+
+    def counted(network, run, sampler, *rest, original=stage.draw):
+        drawn.append(sampler.kind)
+        return original(network, run, sampler, *rest)
+
+    monkeypatch.setattr(stage, "draw", counted)
+    trained.set("known_entropy", "training", learning_rate=0.05)
+    assert trained.run("train", RUN) == 0
+    assert trained.run("sample", RUN) == 0
+    assert drawn == ["ancestral", "euler"]
+
+
+def test_shards_hold_whole_batches(trained, capsys):
+    trained.set("known_entropy", "sampling", shard_size=15)
+    assert trained.run("sample", RUN) == 2
+    assert "sampling.shard_size: is 15; should be a multiple of batch_size 10" in capsys.readouterr().err
