@@ -16,7 +16,7 @@ MODULES = {
     if path != SOURCE / "__init__.py"
 }
 PARTS = {name.split(".")[0] for name in MODULES}
-ABOVE = {"stages", "doctor", "cli"}  # the composition
+ABOVE = {"stages", "cli"}  # the composition
 
 # What the modules of a part may import of the package; a part that is not named here may import all but what is ABOVE.
 ALLOWED = {
@@ -33,15 +33,12 @@ ALLOWED = {
     "reporting": {"reporting", "experiment", "files", "errors", "tracking"},
     "tracking": {"tracking", "files", "errors"},
     "engines": {"engines", "files", "errors"},
-    "stages": PARTS - {"cli", "doctor", "reporting"},
-    "doctor": PARTS - {"cli", "reporting"},
+    "stages": PARTS - {"cli", "reporting"},
     "cli": PARTS,
 }
 THIRD_PARTY_OF_THE_MATHEMATICS = {"torch", "pydantic"}  # samplers declare their settings
 ONLY_IMPORTER = {
     "mlflow": {"tracking"},
-    "filelock": {"tracking"},
-    "psutil": {"tracking"},
     "yaml": {"experiment", "engines"},
     "dvc": {"engines"},
     "pydantic": {"experiment", "networks", "data", "samplers"},  # sections
