@@ -17,5 +17,5 @@ def make_data(workspace: Workspace, task: str) -> None:
     ) as tracked:
         section.prepare(output, task, f"tasks.{task}.data")
         tracked.link("train", output / "train.npy")
-        tracked.link("validation", output / "validation.npy")
+        tracked.link("heldout", output / "heldout.npy")
         tracked.artifact(output / "meta.json")

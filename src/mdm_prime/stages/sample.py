@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mdm_prime import files, tracking
+from mdm_prime.core.samples import Record, Samples
 from mdm_prime.core.super_tokens import from_super_tokens
 from mdm_prime.data.arrays import token_dtype
 from mdm_prime.errors import UserError
@@ -19,7 +20,6 @@ from mdm_prime.experiment.sections.models import Sampling
 from mdm_prime.experiment.sections.samplers import SamplerSection
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
-from mdm_prime.core.samples import Record, Samples
 from mdm_prime.samplers.exact import prior_sample
 from mdm_prime.stages.networks import Loaded, facts, load, tags
 from mdm_prime.stages.shards import Shards, ranges, resume, weights_hash

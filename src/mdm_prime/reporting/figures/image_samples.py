@@ -26,7 +26,7 @@ def needs(config: Config) -> list[Files]:
     found = []
     for task in config.images:
         runs = first_seed(config, task)
-        found.append(layout.data_file(task, "validation.npy"))
+        found.append(layout.data_file(task, "heldout.npy"))
         found += [layout.of_runs(config, task, "samples", name, runs) for name in layout.SAMPLE_FILES]
     return found
 
@@ -43,7 +43,7 @@ def _block(config: Config, root: Path, task: str) -> Block:
 
     data = config.images[task].data
     shape = (-1, data.channels, data.size, data.size)
-    real = load_array(layout.data_dir(root, task) / "validation.npy", (None, data.length))[:IMAGES]
+    real = load_array(layout.data_dir(root, task) / "heldout.npy", (None, data.length))[:IMAGES]
     rows: list[list[Picture]] = [list(colours(real.reshape(shape), data.vocab_size))]
     labels = ["real test images"]
     for run in first_seed(config, task):

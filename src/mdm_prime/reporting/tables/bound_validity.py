@@ -34,7 +34,7 @@ COLUMNS = (
     Column("trained_joint_loss", "published loss of the trained networks, nats per token, mean over seeds", 4,
            heading="Trained, published", tolerance=TRAINED_NATS),
     stderr_of("trained_joint_loss", "its standard error as a statement about the source: mean over seeds, times "
-              "sqrt(draws / validation sequences) where sequences are drawn more than once"),
+              "sqrt(draws / held-out sequences) where sequences are drawn more than once"),
     Column("trained_nelbo", "valid bound of the trained networks, nats per token, mean over seeds", 4,
            heading="Trained, bound", tolerance=TRAINED_NATS),
     stderr_of("trained_nelbo", "its standard error, likewise"),

@@ -73,7 +73,7 @@ def build(config: Config, root: Path) -> Content:
     facts: dict[str, Any] = {}
     for task in config.images:
         compared, floor = baselines(root, task)
-        facts[task] = compared | meta(root, task, ("train_sequences", "validation_sequences", "corpus"))
+        facts[task] = compared | meta(root, task, ("train_sequences", "heldout_sequences", "corpus"))
         found = [_row({"model": row["baseline"]}, compared, row) for row in floor]
         found += _rows_of_runs(qualities(config, root, task))
         rows += [{"task": task, **row} for row in found]
@@ -101,7 +101,7 @@ def headline(rows: list[Row]) -> Metrics:
 
 def _reference(config: Config, task: str) -> str:
     """What a task's images are compared with."""
-    split = {"train": "training", "validation": "test"}[config.images[task].fidelity.reference]
+    split = {"train": "training", "heldout": "test"}[config.images[task].fidelity.reference]
     return f"the {split} images of {config.images[task].data.dataset}"
 
 

@@ -16,7 +16,7 @@ from mdm_prime.reporting.declared import TEXT, Content, DeclaredTable, Metrics
 from mdm_prime.reporting.loading import likelihoods, meta, over_seeds
 from mdm_prime.reporting.records import Row, yes_no
 
-META_KEYS = ("vocab_size", "length", "train_sequences", "validation_sequences", "validation_bytes", "sha256", "corpus")
+META_KEYS = ("vocab_size", "length", "train_sequences", "heldout_sequences", "heldout_bytes", "sha256", "corpus")
 MODELS = ("ARM", "MDM", "MDM-Prime")
 PERPLEXITIES = ("ppl_bound", "published_loss_ppl")
 OPENWEBTEXT = "openwebtext"  # in the name of the corpus that the paper's Table 1 is measured on
@@ -42,7 +42,7 @@ COLUMNS = (
            heading="Published loss", tolerance=replace(TRAINED_PPL, with_carry_over_only=True)),
     replace(stderr_of("published_loss_ppl", "Monte Carlo standard error, likewise", 2),
             tolerance=replace(columns.STDERR, with_carry_over_only=True)),
-    Column("bits_per_byte_bound", "valid bound in bits per byte of validation text: comparable between vocabularies", 4,
+    Column("bits_per_byte_bound", "valid bound in bits per byte of held-out text: comparable between vocabularies", 4,
            heading="Bits/byte", tolerance=Tolerance(relative=0.07)),  # a logarithm of the perplexity
     Column("owt_paper_published_ppl", "the paper's Table 1, OpenWebText, another scale: matched by model and l", 2,
            heading="Paper, published"),
@@ -52,7 +52,7 @@ COLUMNS = (
     spread_of("published_loss_ppl", 2),
     replace(columns.OBJECTIVE, description=f"{columns.OBJECTIVE.description}, or the exact likelihood"),
     Column("corpus", "text that ours were trained and validated on"),
-    Column("num_samples", "draws of a validation sequence and of what is masked in it; sequences for ARM"),
+    Column("num_samples", "draws of a held-out sequence and of what is masked in it; sequences for ARM"),
     Column("ppl_bound_less_corrected", "our bound less the authors' corrected one; empty on another corpus than "
            "OpenWebText", 2, tolerance=None),
     Column("published_loss_ppl_less_paper", "our value of the published loss less the paper's; empty on another corpus",
@@ -75,14 +75,14 @@ def build(config: Config, root: Path) -> Content:
     summaries = []
     for task in config.of_kind("text"):
         facts = meta(root, task, META_KEYS)
-        tokens = {split: facts[f"{split}_sequences"] * facts["length"] for split in ("train", "validation")}
+        tokens = {split: facts[f"{split}_sequences"] * facts["length"] for split in ("train", "heldout")}
         rows += [{"task": task, **row} for row in _rows(likelihoods(config, root, task), facts)]
-        extra[task] = {key: facts[key] for key in ("corpus", "sha256", "validation_bytes")} | {"tokens": tokens}
+        extra[task] = {key: facts[key] for key in ("corpus", "sha256", "heldout_bytes")} | {"tokens": tokens}
         summaries.append(
-            f"{facts['corpus'].get('name', 'the corpus')} ({tokens['validation']} tokens, vocabulary "
+            f"{facts['corpus'].get('name', 'the corpus')} ({tokens['heldout']} tokens, vocabulary "
             f"{facts['vocab_size']}, length {facts['length']})"
         )
-    summary = f"Perplexity per token on the validation text of {', and of '.join(summaries)}."
+    summary = f"Perplexity per token on the held-out text of {', and of '.join(summaries)}."
     return Content(rows, summary=summary, extra={"tasks": extra})
 
 
@@ -148,10 +148,10 @@ def _less(ours: float, theirs: float | None) -> float | None:
 
 
 def _bits_per_byte(nats_per_token: float, facts: Row) -> float | None:
-    if not facts["validation_bytes"]:
+    if not facts["heldout_bytes"]:
         return None
-    tokens = facts["validation_sequences"] * facts["length"]
-    return nats_per_token * float(tokens / facts["validation_bytes"]) / log(2)
+    tokens = facts["heldout_sequences"] * facts["length"]
+    return nats_per_token * float(tokens / facts["heldout_bytes"]) / log(2)
 
 
 TABLE = DeclaredTable(
@@ -162,7 +162,7 @@ TABLE = DeclaredTable(
     "published loss, which for ℓ > 1 is neither a bound nor a perplexity. The columns *owt_paper* are those of the "
     "paper and of its errata note on OpenWebText, with far larger models: compare their order, not their size.",
     title="Perplexity of text models, with the valid bound beside the published loss",
-    summary="Perplexity per token on validation text.",
+    summary="Perplexity per token on held-out text.",
     columns=COLUMNS,
     keys=("task", "variant", "seed"),
     needs=needs,

@@ -23,7 +23,7 @@ COLUMNS = (
     Column("entropy", "entropy of the density, nats per token, exact", 4, heading="Entropy"),
     Column("nelbo", "valid bound, nats per token, mean over seeds", 4, heading="Bound", tolerance=TRAINED_NATS),
     stderr_of("nelbo", "its standard error as a statement about the density: mean over seeds, times sqrt(draws / "
-              "validation sequences) where sequences are drawn more than once"),
+              "held-out sequences) where sequences are drawn more than once"),
     Column("joint_loss", "published loss, nats per token, mean over seeds; no bound for l above 1", 4,
            heading="Published loss", tolerance=TRAINED_NATS),
     stderr_of("joint_loss", "its standard error, likewise"),
