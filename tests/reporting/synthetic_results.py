@@ -1,6 +1,7 @@
 """A results tree with made-up numbers in the real formats, for every file that tables and figures read."""
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, field
 from math import log
 from pathlib import Path
 
@@ -30,6 +31,47 @@ class Tree:
     @property
     def root(self) -> Path:
         return layout.scale_root(self.results, self.config.scale)
+
+
+@dataclass(frozen=True)
+class AnyTasks:
+    """A scale with chosen tasks of another, each under names of its own: several of a kind, or none."""
+
+    base: Config
+    names: dict[str, str]  # name -> task of the base
+    idle_steps: object = None
+    changes: dict[str, object] = field(default_factory=dict)  # of every run
+
+    @property
+    def scale(self) -> str:
+        return self.base.scale
+
+    @property
+    def tasks(self) -> dict[str, object]:
+        return {name: self.base.tasks[source] for name, source in self.names.items()}
+
+    @property
+    def images(self) -> dict[str, object]:
+        return {name: self.base.images[source] for name, source in self.names.items() if source in self.base.images}
+
+    def of_kind(self, kind: str) -> dict[str, object]:
+        return {name: task for name, task in self.tasks.items() if task.data.kind == kind}
+
+    def task(self, name: str) -> object:
+        return self.tasks[name]
+
+    def runs(self, name: str) -> list[Run]:
+        return [run.model_copy(update={"task": name, **self.changes}) for run in self.base.runs(self.names[name])]
+
+
+def any_tasks(tree: Tree, folder: Path, names: dict[str, str], **more: object) -> Tree:
+    """A tree with copies of a tree's tasks."""
+    copied = Tree(AnyTasks(tree.config, names, **more), folder)
+    for name, source in names.items():
+        shutil.copytree(tree.root / source, copied.root / name)
+    if copied.config.idle_steps is not None:
+        shutil.copy(tree.root / layout.idle_steps().pattern, copied.root)
+    return copied
 
 
 def make_tree(folder: Path, change: dict[str, object] | None = None) -> Tree:
