@@ -21,5 +21,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 @pytest.fixture
 def tree(finished: Tree, tmp_path: Path) -> Tree:
     """A copy of the same inputs, without tables and figures, to change."""
-    shutil.copytree(finished.root, layout.scale_root(tmp_path / "results", finished.config.scale))
+    root = layout.scale_root(tmp_path / "results", finished.config.scale)
+    shutil.copytree(finished.root, root, ignore=shutil.ignore_patterns("tables", "figures"))
     return Tree(finished.config, tmp_path / "results")

@@ -1,6 +1,7 @@
 """A results tree with made-up numbers in the real formats, for every file that tables and figures read."""
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, field
 from math import log
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config, load
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.files import write_json, write_text
-from mdm_prime.reporting import figures, tables
+from mdm_prime.reporting import declared, drawing, writing
 
 JOINT_PPL = {1: 369.0, 2: 327.0, 3: 282.0, 4: 259.0, 6: 264.0}
 BOUND_PPL = {1: 369.0, 2: 390.0, 3: 399.0, 4: 392.0, 6: 391.0}
@@ -20,8 +21,6 @@ ARM_PPL = 67.5
 ENTROPY = {"known_entropy": 1.1, "toy": 4.2}
 ABOVE = {"nelbo": {1: 0.02, 2: 0.05, 3: 0.08}, "joint_loss": {1: 0.02, 2: -0.06, 3: -0.03}}
 STDERR = 0.004  # nats, of every likelihood
-MADE_FROM_TABLES = ("image_published", "claims")
-TABLES_IN_ORDER = (*(name for name in layout.TABLES if name not in MADE_FROM_TABLES), *MADE_FROM_TABLES)
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,47 @@ class Tree:
         return layout.scale_root(self.results, self.config.scale)
 
 
+@dataclass(frozen=True)
+class AnyTasks:
+    """A scale with chosen tasks of another, each under names of its own: several of a kind, or none."""
+
+    base: Config
+    names: dict[str, str]  # name -> task of the base
+    idle_steps: object = None
+    changes: dict[str, object] = field(default_factory=dict)  # of every run
+
+    @property
+    def scale(self) -> str:
+        return self.base.scale
+
+    @property
+    def tasks(self) -> dict[str, object]:
+        return {name: self.base.tasks[source] for name, source in self.names.items()}
+
+    @property
+    def images(self) -> dict[str, object]:
+        return {name: self.base.images[source] for name, source in self.names.items() if source in self.base.images}
+
+    def of_kind(self, kind: str) -> dict[str, object]:
+        return {name: task for name, task in self.tasks.items() if task.data.kind == kind}
+
+    def task(self, name: str) -> object:
+        return self.tasks[name]
+
+    def runs(self, name: str) -> list[Run]:
+        return [run.model_copy(update={"task": name, **self.changes}) for run in self.base.runs(self.names[name])]
+
+
+def any_tasks(tree: Tree, folder: Path, names: dict[str, str], **more: object) -> Tree:
+    """A tree with copies of a tree's tasks."""
+    copied = Tree(AnyTasks(tree.config, names, **more), folder)
+    for name, source in names.items():
+        shutil.copytree(tree.root / source, copied.root / name)
+    if copied.config.idle_steps is not None:
+        shutil.copy(tree.root / layout.idle_steps().pattern, copied.root)
+    return copied
+
+
 def make_tree(folder: Path, change: dict[str, object] | None = None) -> Tree:
     config = tiny_config(folder, change)
     tree = Tree(config, folder / "results")
@@ -42,13 +82,30 @@ def make_tree(folder: Path, change: dict[str, object] | None = None) -> Tree:
 
 
 def write_tables(tree: Tree) -> None:
-    for name in TABLES_IN_ORDER:
-        tables.write(name, tree.config, tree.results)
+    for name in tables_in_order(tree.config):
+        writing.write_table(name, tree.config, tree.root)
 
 
 def write_figures(tree: Tree) -> None:
-    for name in layout.FIGURES:
-        figures.write(name, tree.config, tree.results)
+    for name, figure in declared.figures().items():
+        if figure.applies(tree.config):
+            drawing.write_figure(name, tree.config, tree.root)
+
+
+def tables_in_order(config: Config) -> list[str]:
+    """The tables that a scale has, each behind those that it is made from."""
+    waiting = {
+        name: {Path(path).stem for files in table.needs(config) for path in files.paths() if path.startswith("tables/")}
+        for name, table in declared.tables().items()
+        if table.applies(config)
+    }
+    done: list[str] = []
+    while waiting:
+        ready = [name for name, needed in waiting.items() if needed <= set(done)]
+        assert ready, waiting
+        done += ready
+        waiting = {name: needed for name, needed in waiting.items() if name not in ready}
+    return done
 
 
 def tiny_config(folder: Path, change: dict[str, object] | None = None) -> Config:
@@ -173,7 +230,7 @@ def _write_samples(config: Config, root: Path, run: Run) -> None:
     array_file, json_file = layout.sample_files(root, run.name)
     if run.task != "toy":
         array_file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(array_file, generator.integers(run.data.vocab_size, size=size, dtype=np.uint16))
+        np.save(array_file, generator.integers(run.data.vocab_size, size=(1, *size), dtype=np.uint16))
     texts = None
     if run.task == "text":
         words = [
@@ -201,25 +258,28 @@ def _write_samples(config: Config, root: Path, run: Run) -> None:
             "model": run.model,
             "num_subtokens": run.num_subtokens,
             "carry_over": run.carry_over,
-            "sampler": sampling.sampler,
-            "num_steps": steps,
-            "temperature": 1.0,
-            "top_p": 1.0,
             "prefix": sampling.prefix,
             "prefix_tokens": 2 * bool(sampling.prefix),
             "num_samples": sampling.num_samples,
             "length": length,
-            "nfe_mean": length if autoregressive else steps - idle,
-            "nfe_stderr": 0.0 if autoregressive else 0.5,
-            "idle_steps_mean": None if autoregressive else idle,
-            "idle_steps_stderr": None if autoregressive else 0.5,
-            "texts": texts,
+            "samplers": [
+                {
+                    "name": f"{sampling.sampler}-{steps}",
+                    "kind": sampling.sampler,
+                    "num_steps": steps if sampling.sampler == "ancestral" else None,
+                    "nfe_mean": length if autoregressive else steps - idle,
+                    "nfe_stderr": 0.0 if autoregressive else 0.5,
+                    "idle_steps_mean": None if autoregressive else idle,
+                    "idle_steps_stderr": None if autoregressive else 0.5,
+                    "texts": texts,
+                }
+            ],
         },
     )
 
 
 def _write_toy(config: Config, root: Path, density: np.ndarray | None) -> None:
-    size = config.toy.data.vocab_size
+    size = config.task("toy").data.vocab_size
     if density is None:
         x, y = np.meshgrid(np.linspace(-2, 2, size), np.linspace(-2, 2, size))
         density = np.exp(-((x - 0.5) ** 2) * 2 - y**2) + 0.5 * np.exp(-((x + 1) ** 2) * 6 - (y - 1) ** 2 * 6)
@@ -228,11 +288,11 @@ def _write_toy(config: Config, root: Path, density: np.ndarray | None) -> None:
     for run in layout.sampled_runs(config, "toy"):
         blurred = (1 - 0.04 * run.num_subtokens) * density + 0.04 * run.num_subtokens / density.size
         draws = np.random.default_rng(run.num_subtokens).choice(
-            density.size, size=config.toy.sampling.num_samples, p=blurred.ravel() / blurred.sum()
+            density.size, size=config.task("toy").sampling.num_samples, p=blurred.ravel() / blurred.sum()
         )
         path = layout.sample_files(root, run.name)[0]
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, np.stack([draws // size, draws % size], axis=1).astype(np.uint16))
+        np.save(path, np.stack([draws // size, draws % size], axis=1).astype(np.uint16)[None])
 
 
 def _write_oracle(config: Config, root: Path) -> None:
@@ -270,7 +330,7 @@ def _write_oracle(config: Config, root: Path) -> None:
         }
         for number in config.oracle.copies_of_one_bit
     ]
-    write_json(layout.oracle_file(root), {"rows": rows})
+    write_json(root / layout.oracle("known_entropy").pattern, {"rows": rows})
 
 
 def _write_idle_steps(config: Config, root: Path) -> None:

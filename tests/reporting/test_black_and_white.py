@@ -9,10 +9,9 @@ import pytest
 from matplotlib.lines import Line2D
 from synthetic_results import Tree
 
-from mdm_prime.experiment import layout
-from mdm_prime.reporting import figures
-from mdm_prime.reporting.figures import drawing, perplexity_vs_subtokens
-from mdm_prime.reporting.figures.images import look_of_model
+from mdm_prime.reporting import declared, drawing
+from mdm_prime.reporting.drawing import look_of_model
+from mdm_prime.reporting.figures import perplexity_vs_subtokens
 
 COLUMN, PAGE = 3.25, 6.75  # inches: ICML's columns, among the narrowest
 CONTRAST = 2.0  # of a line on white
@@ -57,10 +56,10 @@ def shape(line: Line2D) -> tuple[object, ...]:
     return line.get_linestyle(), dashes, line.get_linewidth(), line.get_marker(), line.get_fillstyle(), is_open
 
 
-@pytest.mark.parametrize("name", layout.FIGURES)
+@pytest.mark.parametrize("name", declared.figures())
 def test_a_figure_needs_no_colours_and_fits(finished: Tree, name: str) -> None:
     with drawing.style():
-        figure = figures.draw(name, finished.config, finished.results)
+        figure = declared.figure(name).draw(finished.config, finished.root)
     assert figure.get_size_inches()[0] <= PAGE
     legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
     for legend in legends:

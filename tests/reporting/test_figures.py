@@ -4,19 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_results import TABLES_IN_ORDER, Tree, make_tree, write_figures, write_tables
+from synthetic_results import Tree, make_tree, tables_in_order, write_figures, write_tables
 
 from mdm_prime.experiment import layout
 from mdm_prime.files import read_json, write_json
-from mdm_prime.reporting import figures
-from mdm_prime.reporting.figures import drawing, text_samples
+from mdm_prime.reporting import declared, drawing
+from mdm_prime.reporting.figures import text_samples
 
 
-@pytest.mark.parametrize("name", layout.FIGURES)
+@pytest.mark.parametrize("name", declared.figures())
 def test_figures_are_written(finished: Tree, name: str) -> None:
     from matplotlib.image import imread
 
-    png, pdf = layout.figure_files(finished.results, name)
+    png, pdf = layout.figure_files(finished.root, name)
     image = imread(png)
     assert image.shape[1] == pytest.approx(200 * drawing.PAGE, abs=2) or name == "toy_samples"
     assert np.std(image[..., :3]) > 0.05  # something is drawn
@@ -25,34 +25,34 @@ def test_figures_are_written(finished: Tree, name: str) -> None:
 
 
 def test_another_process_writes_the_same_bytes_without_torch(finished: Tree, tree: Tree) -> None:
-    """Tables start without torch; figures without pandas too."""
+    """And loads nothing that it does not need."""
     params = finished.results.parent / "tiny.yaml"
     code = f"""
 import sys
 from pathlib import Path
 from mdm_prime.experiment import config, layout
-heavy = {{"torch", "mlflow", "sklearn", "tokenizers"}}
-loaded, results = config.load({str(params)!r}), Path({str(tree.results)!r})
+heavy = {{"torch", "mlflow", "sklearn", "tokenizers", "pandas"}}
+loaded, root = config.load({str(params)!r}), Path({str(tree.root)!r})
 if sys.argv[1] == "figures":
-    from mdm_prime.reporting import figures, reference
-    for name in layout.FIGURES:
-        figures.write(name, loaded, results)
-    assert reference.compare(results, results) == []
-    heavy.add("pandas")
+    from mdm_prime.reporting import declared, drawing, reference
+    for name in declared.figures():
+        drawing.write_figure(name, loaded, root)
+    assert reference.compare(root, root) == []
 else:
-    from mdm_prime.reporting import tables
-    for name in {TABLES_IN_ORDER}:
-        tables.write(name, loaded, results)
+    from mdm_prime.reporting import writing
+    for name in {tables_in_order(tree.config)}:
+        writing.write_table(name, loaded, root)
+    heavy.add("matplotlib")
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     for what in ("tables", "figures"):
         command = [sys.executable, "-W", "error", "-c", code, what]
         result = subprocess.run(command, capture_output=True, text=True)
         assert (result.returncode, result.stderr) == (0, "")
-    files = [file for name in layout.TABLES for file in layout.table_files(tree.results, name)]
-    files += [file for name in layout.FIGURES for file in layout.figure_files(tree.results, name)]
+    files = [file for name in declared.tables() for file in layout.table_files(tree.root, name)]
+    files += [file for name in declared.figures() for file in layout.figure_files(tree.root, name)]
     for file in files:
-        expected = finished.results / file.relative_to(tree.results)
+        expected = finished.root / file.relative_to(tree.root)
         assert file.read_bytes() == expected.read_bytes(), file.name
     assert list(tree.results.rglob(".*")) == []  # no temporary file is left
 
@@ -87,13 +87,16 @@ def test_missing_variants_break_nothing(tmp_path: Path, change: dict[str, object
     write_tables(tree)
     write_figures(tree)
     assert all(
-        path.stat().st_size > 1000 for name in layout.FIGURES for path in layout.figure_files(tree.results, name)
+        path.stat().st_size > 1000
+        for name, figure in declared.figures().items()
+        if figure.applies(tree.config)
+        for path in layout.figure_files(tree.root, name)
     )
 
 
 def test_perplexity_figure_shows_the_numbers_of_the_table(finished: Tree) -> None:
     with drawing.style():
-        left, right = figures.draw("perplexity_vs_subtokens", finished.config, finished.results).axes
+        left, right = declared.figure("perplexity_vs_subtokens").draw(finished.config, finished.root).axes
     left_lines = [tuple(line.get_ydata()) for line in left.lines]
     assert (22.98, 17.90, 16.36, 15.62, 15.36, 15.48) in left_lines
     assert (22.98, 36.55, 41.20, 44.08, 47.68, 48.85) in left_lines
@@ -104,10 +107,10 @@ def test_perplexity_figure_shows_the_numbers_of_the_table(finished: Tree) -> Non
 def test_idle_figure_has_a_panel_of_trained_samplers_only_if_there_are_some(tree: Tree) -> None:
     write_tables(tree)
     with drawing.style():
-        assert len(figures.draw("idle_steps", tree.config, tree.results).axes) == 2
-        table = layout.table_files(tree.results, "idle_steps")[0]
+        assert len(declared.figure("idle_steps").draw(tree.config, tree.root).axes) == 2
+        table = layout.table_files(tree.root, "idle_steps")[0]
         table.write_text("".join(line for line in table.read_text().splitlines(True) if "trained" not in line))
-        figure = figures.draw("idle_steps", tree.config, tree.results)
+        figure = declared.figure("idle_steps").draw(tree.config, tree.root)
     assert len(figure.axes) == 1
     assert figure.get_size_inches()[0] == drawing.COLUMN
 
@@ -142,5 +145,6 @@ def test_long_samples_are_cut() -> None:
 
 def test_a_sample_file_without_texts_is_drawn(tree: Tree) -> None:
     path = layout.sample_files(tree.root, "text/l2/seed0")[1]
-    write_json(path, read_json(path) | {"texts": None})
-    figures.write("text_samples", tree.config, tree.results)
+    saved = read_json(path)
+    write_json(path, saved | {"samplers": [sampler | {"texts": None} for sampler in saved["samplers"]]})
+    drawing.write_figure("text_samples", tree.config, tree.root)

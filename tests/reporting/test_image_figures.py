@@ -7,20 +7,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from synthetic_images import BASELINES
-from synthetic_results import Tree, make_tree, write_tables
+from synthetic_results import Tree, tiny_config, write_tables
 
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
-from mdm_prime.reporting import figures
-from mdm_prime.reporting.figures import drawing
-from mdm_prime.reporting.figures.images import TINT, Block, colours, hatching, look_of_model, mosaic, page, tinted
+from mdm_prime.reporting import declared, drawing
+from mdm_prime.reporting.drawing import look_of_model
+from mdm_prime.reporting.image_pages import TINT, Block, colours, hatching, mosaic, page, tinted
 
-FIGURES = [name for name in layout.FIGURES if name.startswith("image")]
+FIGURES = [name for name in declared.figures() if name.startswith("image")]
 
 
 def drawn(tree: Tree, name: str) -> Figure:
     with drawing.style():
-        return figures.draw(name, tree.config, tree.results)
+        return declared.figure(name).draw(tree.config, tree.root)
 
 
 def pictures(figure: Figure) -> list[np.ndarray]:
@@ -44,16 +44,13 @@ def test_drawn_twice_the_bytes_are_the_same(finished: Tree, tmp_path: Path, name
         files = [tmp_path / f"{number}.{suffix}" for number in range(2)]
         for file in files:
             with drawing.style():
-                drawing.save(figures.draw(name, finished.config, finished.results), [file])
+                drawing.save(declared.figure(name).draw(finished.config, finished.root), [file])
         assert files[0].read_bytes() == files[1].read_bytes()
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_without_images_a_figure_says_so(tmp_path: Path, name: str) -> None:
-    tree = make_tree(tmp_path, {"images": {}})
-    write_tables(tree)
-    figure = drawn(tree, name)
-    assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["no image task in the params file"]
+def test_without_images_there_is_no_such_figure(tmp_path: Path, name: str) -> None:
+    assert not declared.figure(name).applies(tiny_config(tmp_path, {"images": {}}))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -205,9 +202,9 @@ def test_a_sampler_looks_the_same_in_every_panel(finished: Tree) -> None:
 @pytest.mark.parametrize("name", ["image_quality_vs_nfe", "image_quality_vs_subtokens"])
 def test_draws_are_named_where_they_tell_samplers_apart(tree: Tree, name: str) -> None:
     write_tables(tree)
-    table = layout.table_files(tree.results, "image_quality")[0]
+    table = layout.table_files(tree.root, "image_quality")[0]
     lines = table.read_text().splitlines(True)
-    joint = [line.replace(",marginals,", ",joint,") for line in lines if line.startswith("digits,MDM,")]
+    joint = [line.replace(",marginals,", ",joint,") for line in lines if line.startswith("digits,digits,MDM,")]
     table.write_text("".join(lines + joint))
     labels = list(legend(drawn(tree, name)))
     first = {"image_quality_vs_nfe": "MDM", "image_quality_vs_subtokens": "euler-4"}[name]
@@ -217,7 +214,7 @@ def test_draws_are_named_where_they_tell_samplers_apart(tree: Tree, name: str) -
 
 def test_a_distance_is_called_fid_on_inception_features_only(tree: Tree) -> None:
     write_tables(tree)
-    table = layout.table_files(tree.results, "image_quality")[0]
+    table = layout.table_files(tree.root, "image_quality")[0]
     table.write_text(table.read_text().replace("fd_photos", "fid"))
     labels = [axes.get_ylabel() for axes in drawn(tree, "image_quality_vs_nfe").axes]
     assert labels == ["fd_digits\n(Fréchet distance, own classifier)", "FID"]

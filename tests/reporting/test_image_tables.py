@@ -3,17 +3,17 @@ from math import log, sqrt
 import numpy as np
 import pytest
 from synthetic_images import BASELINES, IMAGE_NATS
-from synthetic_results import STDERR, Tree, make_tree, write_tables
+from synthetic_results import STDERR, Tree, tiny_config, write_tables
 
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.files import read_json, write_json
-from mdm_prime.reporting import images, tables
+from mdm_prime.reporting import arrays, declared, images, table
 from mdm_prime.reporting.records import Row, read_table
 
 
 def rows_of(tree: Tree, name: str, **equal: object) -> list[Row]:
-    return [row for row in read_table(tree.results, name) if all(row[key] == value for key, value in equal.items())]
+    return [row for row in read_table(tree.root, name) if all(row[key] == value for key, value in equal.items())]
 
 
 def one(tree: Tree, name: str, **equal: object) -> Row:
@@ -33,7 +33,7 @@ def one(tree: Tree, name: str, **equal: object) -> Row:
 )
 def test_names(num_subtokens: int, super_tokens: bool, components: int, model: str, label: str) -> None:
     assert images.model_name(num_subtokens, super_tokens, components) == model
-    assert str(images.subtokens(num_subtokens, super_tokens)) == label
+    assert str(images.channel_subtokens(num_subtokens, super_tokens)) == label
 
 
 def test_quality_is_what_was_saved(finished: Tree) -> None:
@@ -86,14 +86,14 @@ def test_seeds_of_a_sampler_stand_together_though_their_evaluations_differ(tree:
     saved = read_json(path)
     saved["rows"][0]["nfe"] = 3.2  # more than seed 1
     write_json(path, saved)
-    frame = tables.build("image_quality", tree.config, tree.results).frame
-    found = frame[(frame["variant"] == "l1") & (frame["dataset"] == "digits")]
-    assert list(found["seed"]) == [0, 1, 0, 1]
-    assert list(found["nfe"]) == [3.2, 3.0, 15.0, 15.0]
+    rows = table.build("image_quality", tree.config, tree.root).rows
+    found = [row for row in rows if (row["variant"], row["dataset"]) == ("l1", "digits")]
+    assert [row["seed"] for row in found] == [0, 1, 0, 1]
+    assert [row["nfe"] for row in found] == [3.2, 3.0, 15.0, 15.0]
 
 
 def test_quality_sidecar_tells_the_features(finished: Tree) -> None:
-    facts = read_json(layout.table_files(finished.results, "image_quality")[3])["tasks"]["photos"]
+    facts = read_json(layout.table_files(finished.root, "image_quality")[3])["tasks"]["photos"]
     assert (facts["features"], facts["classifier_accuracy"]) == ("photos classifier", 0.9)
 
 
@@ -169,7 +169,7 @@ def test_another_distance_never_stands_beside_a_fid(tree: Tree) -> None:
 def test_a_missing_file_is_one_line(tree: Tree, name: str, file: str) -> None:
     (tree.root / file).unlink()
     with pytest.raises(UserError, match=r"cannot be read .*snakemake") as caught:
-        tables.build(name, tree.config, tree.results)
+        table.build(name, tree.config, tree.root)
     assert file in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -180,28 +180,26 @@ def test_a_missing_key_is_one_line(tree: Tree) -> None:
     del saved["rows"][1]["kid"]
     write_json(path, saved)
     with pytest.raises(UserError, match=r"seed0\.json: key 'kid' is missing"):
-        tables.build("image_quality", tree.config, tree.results)
+        table.build("image_quality", tree.config, tree.root)
 
 
-def test_without_images_the_tables_are_empty(tmp_path) -> None:
-    tree = make_tree(tmp_path, {"images": {}})
-    write_tables(tree)
-    for name in ("image_quality", "image_likelihood"):
-        assert len(layout.table_files(tree.results, name)[0].read_text().splitlines()) == 1
-    assert len(rows_of(tree, "image_published")) == 62
+def test_without_images_there_are_no_such_tables(tmp_path) -> None:
+    config = tiny_config(tmp_path, {"images": {}})
+    names = {name for name, found in declared.tables().items() if found.applies(config)}
+    assert names == set(declared.tables()) - {"image_quality", "image_likelihood", "image_published"}
 
 
 def test_arrays_of_another_shape_are_refused(tmp_path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((2, 3)))
-    assert images.load_array(tmp_path / "a.npy", (None, 3)).shape == (2, 3)
+    assert arrays.load_array(tmp_path / "a.npy", (None, 3)).shape == (2, 3)
     with pytest.raises(UserError, match=r"a\.npy has shape \(2, 3\), not \('any', 4\)"):
-        images.load_array(tmp_path / "a.npy", (None, 4))
+        arrays.load_array(tmp_path / "a.npy", (None, 4))
     np.savez(tmp_path / "b.npz", times=np.zeros(2))
-    assert images.load_arrays(tmp_path / "b.npz", {"times": (None,)})["times"].shape == (2,)
+    assert arrays.load_arrays(tmp_path / "b.npz", {"times": (None,)})["times"].shape == (2,)
     with pytest.raises(UserError, match=r"b\.npz: key 'shown' is missing"):
-        images.load_arrays(tmp_path / "b.npz", {"shown": (None,)})
+        arrays.load_arrays(tmp_path / "b.npz", {"shown": (None,)})
     with pytest.raises(UserError, match=r"c\.npz: cannot be read \(No such file or directory\); make it with"):
-        images.load_arrays(tmp_path / "c.npz", {})
+        arrays.load_arrays(tmp_path / "c.npz", {})
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04broken", b"\x93NUMPYbroken"])
@@ -210,5 +208,5 @@ def test_broken_arrays_are_one_line(tmp_path, content: bytes, suffix: str) -> No
     path = tmp_path / f"broken.{suffix}"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"broken\.np. ?.*delete it") as caught:
-        images.load_arrays(path, {}) if suffix == "npz" else images.load_array(path, ())
+        arrays.load_arrays(path, {}) if suffix == "npz" else arrays.load_array(path, ())
     assert "\n" not in str(caught.value)

@@ -18,39 +18,40 @@ from mdm_prime.reporting.records import read_table
 @pytest.fixture
 def made(finished: Tree, tmp_path: Path) -> Tree:
     """The finished tables in a folder of their own, with the metrics made from them."""
-    shutil.copytree(finished.results / "tables", tmp_path / "tables")
-    metrics.write(finished.config, tmp_path)
+    root = layout.scale_root(tmp_path, finished.config.scale)
+    shutil.copytree(finished.root / "tables", root / "tables")
+    metrics.write(finished.config, root)
     return Tree(finished.config, tmp_path)
 
 
 def read(tree: Tree, name: str) -> dict[str, object]:
-    content: dict[str, object] = json.loads((layout.metrics_dir(tree.results) / name).read_text())
+    content: dict[str, object] = json.loads((layout.metrics_dir(tree.root) / name).read_text())
     return content
 
 
 def test_every_model_has_a_file(made: Tree) -> None:
-    files = layout.metrics_files(made.results, made.config)
-    assert sorted(layout.metrics_dir(made.results).rglob("*.json")) == sorted(files)
+    files = layout.metrics_files(made.root, made.config)
+    assert sorted(layout.metrics_dir(made.root).rglob("*.json")) == sorted(files)
     models = [(path.parent.name, path.stem) for path in files]
     assert models == [(name, model) for name, task in made.config.tasks.items() for model in task.models]
 
 
 def test_numbers_are_those_of_the_tables(made: Tree) -> None:
-    (mean,) = (r for r in read_table(made.results, "text_perplexity") if (r["variant"], r["seed"]) == ("l2", "mean"))
+    (mean,) = (r for r in read_table(made.root, "text_perplexity") if (r["variant"], r["seed"]) == ("l2", "mean"))
     keys = ("ppl_bound", "ppl_bound_stderr", "published_loss_ppl", "published_loss_ppl_stderr")
     assert read(made, "text/l2.json") == {key: mean[key] for key in keys}
     assert mean["published_loss_ppl"] < mean["ppl_bound"]
     (row,) = (
-        r for r in read_table(made.results, "bound_validity") if r["source"] == "known_entropy" and r["variant"] == "l3"
+        r for r in read_table(made.root, "bound_validity") if r["source"] == "known_entropy" and r["variant"] == "l3"
     )
     assert read(made, "known_entropy/l3.json")["nelbo"] == row["trained_nelbo"]
-    (row,) = (r for r in read_table(made.results, "toy_likelihood") if r["variant"] == "l2")
+    (row,) = (r for r in read_table(made.root, "toy_likelihood") if r["variant"] == "l2")
     assert read(made, "toy/l2.json")["joint_loss"] == row["joint_loss"]
 
 
 def test_images_have_their_distances_by_sampler(made: Tree) -> None:
     found = read(made, "digits/l2.json")
-    rows = [r for r in read_table(made.results, "image_quality") if (r["dataset"], r["variant"]) == ("digits", "l2")]
+    rows = [r for r in read_table(made.root, "image_quality") if (r["dataset"], r["variant"]) == ("digits", "l2")]
     assert len(rows) == 4  # two samplers, two seeds
     means = {name: sum(r["distance"] for r in rows if r["sampler"] == name) / 2 for name in ("euler-4", "euler-16")}
     assert found["fd_digits"] == pytest.approx(means)
@@ -59,13 +60,13 @@ def test_images_have_their_distances_by_sampler(made: Tree) -> None:
 
 
 def test_models_that_are_no_more_leave_no_file(made: Tree) -> None:
-    stale = layout.metrics_dir(made.results) / "text/l9.json"
+    stale = layout.metrics_dir(made.root) / "text/l9.json"
     stale.write_text("{}")
-    metrics.write(made.config, made.results)
+    metrics.write(made.config, made.root)
     assert not stale.exists()
 
 
 def test_a_missing_table_is_one_line(made: Tree) -> None:
-    layout.table_files(made.results, "toy_likelihood")[0].unlink()
+    layout.table_files(made.root, "toy_likelihood")[0].unlink()
     with pytest.raises(UserError, match=r"toy_likelihood\.csv: cannot be read"):
-        metrics.write(made.config, made.results)
+        metrics.write(made.config, made.root)

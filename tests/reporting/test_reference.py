@@ -7,13 +7,13 @@ from synthetic_results import Tree
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.files import read_json, write_json
-from mdm_prime.reporting import reference
+from mdm_prime.reporting import declared, reference
 from mdm_prime.reporting.records import read_csv
 
 
 @pytest.fixture
 def fresh(finished: Tree, tmp_path: Path) -> Path:
-    shutil.copytree(finished.results / "tables", tmp_path / "tables")
+    shutil.copytree(finished.root / "tables", tmp_path / "tables")
     return tmp_path
 
 
@@ -25,33 +25,33 @@ def edit(folder: Path, name: str, old: str, new: str) -> None:
 
 
 def test_equal_tables(finished: Tree, fresh: Path) -> None:
-    assert reference.compare(finished.results, fresh) == []
+    assert reference.compare(finished.root, fresh) == []
 
 
 def test_a_changed_number_is_found(finished: Tree, fresh: Path) -> None:
     row = read_csv(layout.table_files(fresh, "text_perplexity")[0])[5]
     old = f"{row['ppl_bound']:.10g}"
     edit(fresh, "text_perplexity", old, f"{row['ppl_bound'] * 1.5:.10g}")
-    (line,) = reference.compare(finished.results, fresh)
-    assert line.startswith("text_perplexity.csv: variant l1, seed mean: ppl_bound is 553.5")
+    (line,) = reference.compare(finished.root, fresh)
+    assert line.startswith("text_perplexity.csv: task text, variant l1, seed mean: ppl_bound is 553.5")
     assert "reference 369.0" in line
 
 
 def test_another_network_is_within_the_tolerance(finished: Tree, fresh: Path) -> None:
     row = read_csv(layout.table_files(fresh, "text_perplexity")[0])[5]
     edit(fresh, "text_perplexity", f"{row['ppl_bound']:.10g}", f"{row['ppl_bound'] * 1.1:.10g}")
-    assert reference.compare(finished.results, fresh) == []
+    assert reference.compare(finished.root, fresh) == []
 
 
 def test_exact_numbers_must_be_equal(finished: Tree, fresh: Path) -> None:
     edit(fresh, "bound_validity", ",1.1,1.1,0,", ",1.1001,1.1,0,")
-    (line,) = reference.compare(finished.results, fresh)
+    (line,) = reference.compare(finished.root, fresh)
     assert "entropy is 1.1001, reference 1.1" in line
 
 
 def test_a_changed_verdict_is_found(finished: Tree, fresh: Path) -> None:
     edit(fresh, "claims", "tiny,refuted", "tiny,reproduced")
-    (line,) = reference.compare(finished.results, fresh)
+    (line,) = reference.compare(finished.root, fresh)
     assert line.endswith("verdict is 'reproduced', reference 'refuted'")
 
 
@@ -59,12 +59,12 @@ def test_rows_and_columns(finished: Tree, fresh: Path) -> None:
     path = layout.table_files(fresh, "toy_likelihood")[0]
     lines = path.read_text().splitlines(True)
     path.write_text("".join([lines[0], lines[1], lines[2].replace(",l2,", ",l9,")]))
-    assert reference.compare(finished.results, fresh) == [
-        "toy_likelihood.csv: variant l2: row is missing",
-        "toy_likelihood.csv: variant l9: row is not in the reference",
+    assert reference.compare(finished.root, fresh) == [
+        "toy_likelihood.csv: task toy, variant l2, sampler ancestral, num_steps 32: row is missing",
+        "toy_likelihood.csv: task toy, variant l9, sampler ancestral, num_steps 32: row is not in the reference",
     ]
     path.write_text("".join(lines).replace("num_steps", "steps"))
-    (line,) = reference.compare(finished.results, fresh)
+    (line,) = reference.compare(finished.root, fresh)
     assert line.startswith("toy_likelihood.csv: columns")
 
 
@@ -72,7 +72,7 @@ def test_a_missing_table_another_scale_and_no_reference(finished: Tree, fresh: P
     layout.table_files(fresh, "claims")[0].unlink()
     sidecar = layout.table_files(fresh, "idle_steps")[3]
     write_json(sidecar, read_json(sidecar) | {"scale": "smoke"})
-    missing, scale = reference.compare(finished.results, fresh)
+    missing, scale = reference.compare(finished.root, fresh)
     assert missing.startswith("claims.csv: missing")
     assert scale == "idle_steps.csv: scale 'smoke' cannot be compared with the reference's 'tiny'"
     with pytest.raises(UserError, match="holds no table"):
@@ -106,17 +106,17 @@ def test_published_loss_without_carry_over_is_not_compared() -> None:
 
 def test_image_rows_have_keys_of_their_own(finished: Tree) -> None:
     """No two rows of a table share a key, or one of them would not be compared."""
-    for name in reference.KEYS:
-        rows = read_csv(layout.table_files(finished.results, name)[0])
-        assert len({reference._key(name, row) for row in rows}) == len(rows), name
+    for name in declared.tables():
+        rows = read_csv(layout.table_files(finished.root, name)[0])
+        assert len({reference.row_name(name, row) for row in rows}) == len(rows), name
 
 
 def test_image_distances_of_another_network_are_within_the_tolerance(finished: Tree, fresh: Path) -> None:
     edit(fresh, "image_quality", ",fd_digits,40,", ",fd_digits,55,")
-    assert reference.compare(finished.results, fresh) == []
+    assert reference.compare(finished.root, fresh) == []
     edit(fresh, "image_quality", ",fd_digits,55,", ",fd_digits,65,")
-    (line,) = reference.compare(finished.results, fresh)
-    assert "image_quality.csv: dataset digits, model independent pixels: distance is 65, reference 40" in line
+    (line,) = reference.compare(finished.root, fresh)
+    assert "image_quality.csv: task digits, model independent pixels: distance is 65, reference 40" in line
 
 
 def test_published_bits_without_carry_over_are_not_compared() -> None:

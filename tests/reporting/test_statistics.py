@@ -3,7 +3,6 @@
 from itertools import product
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from mdm_prime.reporting.histograms import coarsen, histogram, total_variation, total_variation_floor
@@ -50,5 +49,5 @@ def test_floor_is_what_exact_draws_keep() -> None:
 
 
 def test_over_seeds() -> None:
-    result = over_seeds(pd.DataFrame({"x": [1.0, 2.0, 6.0], "x_stderr": [0.1, 0.2, 0.3]}), ["x"])
+    result = over_seeds([{"x": x, "x_stderr": stderr} for x, stderr in ((1.0, 0.1), (2.0, 0.2), (6.0, 0.3))], ["x"])
     assert result == pytest.approx({"x": 3.0, "x_stderr": 0.2, "x_spread": np.sqrt(7)})

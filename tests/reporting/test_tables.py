@@ -1,19 +1,18 @@
 import json
 from math import exp, log, sqrt
 
-import numpy as np
 import pytest
 from synthetic_results import STDERR, Tree, make_tree, write_tables
 
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.files import read_json, write_json
-from mdm_prime.reporting import tables
+from mdm_prime.reporting import declared, table
 from mdm_prime.reporting.records import Row, read_table
 
 
 def rows_of(tree: Tree, name: str, **equal: object) -> list[Row]:
-    return [row for row in read_table(tree.results, name) if all(row[key] == value for key, value in equal.items())]
+    return [row for row in read_table(tree.root, name) if all(row[key] == value for key, value in equal.items())]
 
 
 def one(tree: Tree, name: str, **equal: object) -> Row:
@@ -28,16 +27,16 @@ def change_json(path, **values: object) -> None:
 REQUIRED = {
     "bound_validity": "source num_subtokens entropy oracle_joint_loss oracle_joint_loss_stderr oracle_nelbo "
     "oracle_nelbo_stderr trained_joint_loss trained_joint_loss_stderr trained_nelbo trained_nelbo_stderr",
-    "text_perplexity": "model variant num_subtokens base carry_over seed parameters train_tokens ppl_bound "
+    "text_perplexity": "task model variant num_subtokens base carry_over seed parameters train_tokens ppl_bound "
     "ppl_bound_stderr ppl_bound_spread published_loss_ppl published_loss_ppl_stderr bits_per_byte_bound "
     "owt_paper_published_ppl owt_paper_corrected_ppl exact",
     "idle_steps": "measured_by num_steps num_subtokens length idle_exact idle_measured idle_measured_stderr "
     "published_figure1 idle_share_exact",
-    "toy_likelihood": "num_subtokens base entropy nelbo nelbo_stderr joint_loss joint_loss_stderr total_variation "
+    "toy_likelihood": "task num_subtokens base entropy nelbo nelbo_stderr joint_loss joint_loss_stderr total_variation "
     "total_variation_floor num_samples num_steps",
-    "image_quality": "dataset model variant num_subtokens carry_over sampler draws nfe seed distance_name distance "
-    "inception_score kid precision recall memorised nearest samples inception_score_stderr kid_stderr",
-    "image_likelihood": "dataset model variant num_subtokens base carry_over objective seeds bpd_bound "
+    "image_quality": "task dataset model variant num_subtokens carry_over sampler draws nfe seed distance_name "
+    "distance inception_score kid precision recall memorised nearest samples inception_score_stderr kid_stderr",
+    "image_likelihood": "task dataset model variant num_subtokens base carry_over objective seeds bpd_bound "
     "bpd_bound_stderr bpd_bound_spread bpd_published bpd_published_stderr bpd_published_spread num_samples "
     "parameters train_tokens",
     "image_published": "dataset model num_subtokens nfe paper_fid paper_inception_score temperature_a temperature_n",
@@ -52,17 +51,17 @@ def test_bound_validity_of_the_toy_has_trained_networks_only(finished: Tree) -> 
     assert (row["oracle_nelbo"], row["oracle_joint_loss_below_entropy"], row["seeds"]) == (None, None, 1)
 
 
-@pytest.mark.parametrize("name", layout.TABLES)
+@pytest.mark.parametrize("name", declared.tables())
 def test_columns_and_sidecar(finished: Tree, name: str) -> None:
-    columns = list(read_table(finished.results, name)[0])
+    columns = list(read_table(finished.root, name)[0])
     required = REQUIRED[name].split()
     assert columns[: len(required)] == required
-    sidecar = json.loads(layout.table_files(finished.results, name)[3].read_text())
+    sidecar = json.loads(layout.table_files(finished.root, name)[3].read_text())
     assert list(sidecar["columns"]) == columns
     assert all(sidecar["columns"].values())
     assert sidecar["scale"] == "tiny"
-    expected = layout.table_inputs(finished.results, finished.config, name)
-    assert sidecar["inputs"] == [path.relative_to(finished.results).as_posix() for path in expected]
+    needs = declared.table(name).needs(finished.config)
+    assert sidecar["inputs"] == [path for files in needs for path in files.paths()]
     assert str(finished.results) not in json.dumps(sidecar)
 
 
@@ -117,14 +116,14 @@ def test_an_l_that_the_paper_has_not_stays_empty(tmp_path) -> None:
             "text.seeds": [3],
         },
     )
-    (seed, mean) = tables.build("text_perplexity", tree.config, tree.results).frame.to_dict("records")
+    (seed, mean) = table.build("text_perplexity", tree.config, tree.root).rows
     assert (seed["seed"], mean["seed"]) == ("3", "mean")
-    assert np.isnan(seed["owt_paper_published_ppl"])
-    assert np.isnan(mean["ppl_bound_spread"])
+    assert seed["owt_paper_published_ppl"] is None
+    assert mean["ppl_bound_spread"] is None
 
 
 def test_corpus_is_in_the_sidecar(finished: Tree) -> None:
-    sidecar = read_json(layout.table_files(finished.results, "text_perplexity")[3])
+    sidecar = read_json(layout.table_files(finished.root, "text_perplexity")[3])["tasks"]["text"]
     assert sidecar["corpus"] == {"name": "corpus of text", "documents": 379, "bytes": 1_900_000}
     assert sidecar["sha256"] == "sha of text"
     assert sidecar["tokens"] == {"train": 640_000, "validation": 96_000}
@@ -157,7 +156,7 @@ def test_bound_validity_of_copies_of_one_bit(finished: Tree) -> None:
 def test_oracle_of_other_params_is_refused(tree: Tree) -> None:
     change_json(layout.data_dir(tree.root, "known_entropy") / "meta.json", entropy_per_token=1.2)
     with pytest.raises(UserError, match=r"entropy 1\.100000 of known_entropy differs from 1\.200000"):
-        tables.build("bound_validity", tree.config, tree.results)
+        table.build("bound_validity", tree.config, tree.root)
 
 
 def test_idle_steps_beside_the_paper(finished: Tree) -> None:
@@ -178,8 +177,7 @@ def test_idle_steps_of_trained_samplers(finished: Tree) -> None:
 
 def test_a_prefix_leaves_fewer_tokens_to_reveal(tmp_path) -> None:
     tree = make_tree(tmp_path, {"text.sampling.prefix": "Return"})  # two tokens in the synthetic files
-    frame = tables.build("idle_steps", tree.config, tree.results).frame
-    row = frame[frame["variant"] == "l2"].iloc[0]
+    row = next(row for row in table.build("idle_steps", tree.config, tree.root).rows if row["variant"] == "l2")
     assert row["length"] == 62
     assert row["idle_exact"] == pytest.approx(128 * (127 / 128) ** (62 * 2))
 
@@ -193,17 +191,17 @@ def test_a_prefix_leaves_fewer_tokens_to_reveal(tmp_path) -> None:
 )
 def test_idle_steps_without_a_closed_form(tmp_path, change, rows, exact) -> None:
     tree = make_tree(tmp_path, change)
-    frame = tables.build("idle_steps", tree.config, tree.results).frame
-    trained = frame[frame["measured_by"] == "trained sampler"]
+    found = table.build("idle_steps", tree.config, tree.root).rows
+    trained = [row for row in found if row["measured_by"] == "trained sampler"]
     assert len(trained) == rows
-    assert trained["idle_exact"].notna().any() == exact
+    assert any(row["idle_exact"] is not None for row in trained) == exact
 
 
 def test_toy_likelihood(finished: Tree) -> None:
     rows = rows_of(finished, "toy_likelihood")
     assert [row["num_subtokens"] for row in rows] == [1, 2]
     first, second = rows
-    sampling = finished.config.toy.sampling
+    sampling = finished.config.task("toy").sampling
     assert first["entropy"] == 4.2
     assert first["nelbo"] == pytest.approx(4.224)
     assert (first["num_samples"], first["num_steps"]) == (sampling.num_samples, sampling.num_steps)
@@ -217,10 +215,10 @@ def test_a_missing_key_is_one_line(tree: Tree) -> None:
     del values["nelbo"]
     write_json(path, values)
     with pytest.raises(UserError, match=r"seed0\.json: key 'nelbo' is missing"):
-        tables.build("toy_likelihood", tree.config, tree.results)
+        table.build("toy_likelihood", tree.config, tree.root)
 
 
 def test_a_missing_file_names_the_command(tree: Tree) -> None:
-    layout.oracle_file(tree.root).unlink()
+    (tree.root / layout.oracle("known_entropy").pattern).unlink()
     with pytest.raises(UserError, match=r"oracle\.json: cannot be read .*snakemake"):
-        tables.build("bound_validity", tree.config, tree.results)
+        table.build("bound_validity", tree.config, tree.root)

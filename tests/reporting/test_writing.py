@@ -1,11 +1,14 @@
 from pathlib import Path
+from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 
 from mdm_prime.experiment import layout
+from mdm_prime.experiment.layout import Files
 from mdm_prime.reporting import writing
-from mdm_prime.reporting.tables.table import Column, Table, frame_of
+from mdm_prime.reporting.columns import Column
+from mdm_prime.reporting.declared import Content, DeclaredTable
+from mdm_prime.reporting.table import Table
 
 COLUMNS = (
     Column("name", "a name", heading="Name"),
@@ -15,24 +18,28 @@ COLUMNS = (
 )
 
 
-def small_table(**changes: object) -> Table:
-    rows = [
-        {"name": "a_b|50%", "value": 1.234567890123, "value_stderr": 0.056, "count": 3},
-        {"name": "", "value": 2.0, "value_stderr": 0.0, "count": None},
-        {"name": "c", "value": None},
-    ]
-    values = {
-        "name": "small",
-        "title": "Title",
-        "caption": "Caption_1.",
-        "columns": COLUMNS,
-        "frame": frame_of(rows, COLUMNS),
-        "scale": "tiny",
-        "inputs": ("tiny/a.json",),
-        "notes": ("a note",),
-        "extra": {"more": 1},
-    }
-    return Table(**(values | changes))
+ROWS = [
+    {"name": "a_b|50%", "value": 1.234567890123, "value_stderr": 0.056, "count": 3},
+    {"name": "", "value": 2.0, "value_stderr": 0.0, "count": None},
+    {"name": "c", "value": float("nan")},
+]
+SMALL = DeclaredTable(
+    label="Table: small",
+    category="9 Tests",
+    paper="none",
+    caption="Small.",
+    title="Title",
+    summary="Caption_1.",
+    columns=COLUMNS,
+    keys=("name",),
+    needs=lambda _: [Files("a.json")],
+    build=lambda *_: Content(ROWS),
+    notes=("a note",),
+)
+
+
+def small_table(rows: list[dict[str, object]] = ROWS) -> Table:
+    return Table.of("small", SMALL, SimpleNamespace(scale="tiny"), Content(rows, extra={"more": 1}))
 
 
 def test_csv(tmp_path: Path) -> None:
@@ -61,12 +68,15 @@ def test_latex() -> None:
 
 
 def test_a_table_without_rows_is_written(tmp_path: Path) -> None:
-    writing.write(small_table(frame=frame_of([], COLUMNS)), tmp_path)
+    writing.write(small_table([]), tmp_path)
     assert layout.table_files(tmp_path, "small")[0].read_text() == "name,value,value_stderr,count\n"
 
 
-def test_columns_must_be_described() -> None:
-    with pytest.raises(ValueError, match="columns"):
-        small_table(frame=pd.DataFrame({"name": [], "other": []}))
-    with pytest.raises(ValueError, match=r"\['typo'\] are not described"):
-        frame_of([{"name": "a", "typo": 1}], COLUMNS)
+def test_columns_must_be_declared() -> None:
+    with pytest.raises(ValueError, match=r"table small: columns \['typo'\] are not declared"):
+        small_table([{"name": "a", "typo": 1}])
+
+
+def test_metadata_names_inputs_and_columns() -> None:
+    metadata = writing.metadata(small_table())
+    assert (metadata["inputs"], metadata["more"], metadata["columns"]["count"]) == (["a.json"], 1, "a count")

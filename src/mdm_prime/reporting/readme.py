@@ -11,6 +11,9 @@ from mdm_prime.reporting.claim import claims
 from mdm_prime.reporting.records import Row, read_table
 
 BEGIN, END = "<!-- claims: from results/reference/tables/claims.csv -->", "<!-- end of claims -->"
+ALL = (
+    "All {number} claims and their evidence: [results/reference/tables/claims.md](results/reference/tables/claims.md)."
+)
 COLUMNS = {
     "claim": "claim",
     "where": "where",
@@ -24,7 +27,8 @@ COLUMNS = {
 def with_claims(readme: str, reference: Path) -> str:
     """The text with the table between BEGIN and END made anew. Raises UserError without these two lines."""
     begin, end = re.escape(BEGIN), re.escape(END)
-    block = f"{BEGIN}\n{claims_table(read_table(reference, 'claims'))}{END}"
+    rows = read_table(reference, "claims")
+    block = f"{BEGIN}\n{claims_table(rows)}\n{ALL.format(number=len(rows))}\n{END}"
     made, times = re.subn(f"{begin}\n.*?{end}", lambda _: block, readme, flags=re.DOTALL)
     if times != 1:
         raise UserError(f"README.md: needs one line {BEGIN!r} and, below it, one {END!r}")

@@ -14,34 +14,71 @@ import pytest
 
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import config, layout
+from mdm_prime.reporting import declared
 from mdm_prime.reporting.report import about, catalogue, making, pages
 from mdm_prime.tracking import journal
 from project_copy import PROJECT, copy_project, succeed
 
 REFERENCE = PROJECT / "results" / "reference"
 
-# The rules of report.smk with the tables and figures of the reference run, which a stub copies instead of making them.
+# Rules as those of the pipeline, with the tables and figures of the reference run, which a stub copies.
 SNAKEFILE = """
-include: "workflow/rules/common.smk"
+import os
+from mdm_prime.experiment import config as params, layout
+from mdm_prime.reporting.report import catalogue
 
-layout.table_inputs = lambda *_: []
-layout.figure_inputs = lambda *_: []
-CLI = "python copy_reference.py"
+report: "workflow/report/overview.rst"
 
-include: "workflow/rules/report.smk"
+P = params.load("params/smoke.yaml")
+ROOT = layout.scale_root("results", P.scale)
+PAGES, FIGURES = catalogue.pages(P), catalogue.pictures(P)
+TABLES = [name for name in PAGES if name != catalogue.ABOUT]
 
-for kind, names in (("tables", layout.TABLES), ("figures", layout.FIGURES)):
+def shown(file, name):
+    entry, caption = catalogue.entries(P)[name], os.path.relpath(catalogue.caption_file(ROOT, name))
+    return report(file, caption=caption, category=entry.category, labels=entry.labels)
+
+for name in TABLES:
     rule:
-        name: f"results/{kind}/"
-        input: [getattr(layout, f"{kind[:-1]}_files")(RESULTS, name) for name in names]
+        name: f"table_{name}"
+        output: layout.table_files(ROOT, name)
+        params: name=name
+        shell: "python copy_reference.py tables {params.name}"
+
+for name in FIGURES:
+    rule:
+        name: f"figure_{name}"
+        input: "src/mdm_prime/reporting/drawing.py"
+        output: shown(layout.figure_files(ROOT, name)[0], f"figures/{name}"), layout.figure_files(ROOT, name)[1:]
+        params: name=name
+        shell: "python copy_reference.py figures {params.name}"
+
+rule report:
+    input:
+        [layout.figure_files(ROOT, name)[0] for name in FIGURES],
+        [layout.table_files(ROOT, name)[0] for name in TABLES],
+        [shown(catalogue.page(ROOT, name), f"tables/{name}") for name in PAGES]
+    params: scale=P.scale
+
+rule:
+    name: "results/tables/"
+    input: [layout.table_files(ROOT, name) for name in TABLES]
+
+rule:
+    name: "results/figures/"
+    input: [layout.figure_files(ROOT, name) for name in FIGURES]
 """
 STUB = """
 import shutil, sys
 from pathlib import Path
 kind, name = sys.argv[1:]
-for path in Path("reference", f"{kind}s").glob(f"{name}.*"):
-    shutil.copy(path, Path("results", f"{kind}s"))
+for path in Path("reference", kind).glob(f"{name}.*"):
+    shutil.copy(path, Path("results", "smoke", kind))
 """
+ROOT = Path("results", "smoke")
+SMOKE = config.load(PROJECT / "params" / "smoke.yaml")
+PAGES, FIGURES = catalogue.pages(SMOKE), catalogue.pictures(SMOKE)
+TABLES = [name for name in PAGES if name != catalogue.ABOUT]
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +129,9 @@ def embedded(uri: str) -> bytes:
 
 def test_every_table_and_figure_is_in_the_report_with_caption_category_and_labels(report: str) -> None:
     results, categories = variable(report, "results"), variable(report, "categories")
-    shown = {catalogue.page("results", "smoke", name).as_posix(): entry for name, entry in catalogue.PAGES.items()}
-    assert set(layout.TABLES) < set(catalogue.PAGES)
-    shown |= {f"results/figures/{name}.png": catalogue.FIGURES[name] for name in layout.FIGURES}
+    shown = {catalogue.page(ROOT, name).as_posix(): entry for name, entry in PAGES.items()}
+    assert set(declared.tables()) < set(PAGES)
+    shown |= {f"results/smoke/figures/{name}.png": FIGURES[name] for name in declared.figures()}
     assert set(results) == set(shown)
     for path, entry in shown.items():
         assert results[path]["labels"] == entry.labels
@@ -104,18 +141,18 @@ def test_every_table_and_figure_is_in_the_report_with_caption_category_and_label
 
 def test_the_report_holds_the_files(report: str, project: Path) -> None:
     results = variable(report, "results")
-    for name in layout.FIGURES:
-        file = layout.figure_files("results", name)[0]
+    for name in FIGURES:
+        file = layout.figure_files(ROOT, name)[0]
         assert embedded(results[file.as_posix()]["data_uri"]) == (project / file).read_bytes()
-    for name in layout.TABLES:
-        page = embedded(results[catalogue.page("results", "smoke", name).as_posix()]["data_uri"]).decode()
+    for name in TABLES:
+        page = embedded(results[catalogue.page(ROOT, name).as_posix()]["data_uri"]).decode()
         (values,) = re.findall(r'href="(data:text/csv[^"]*)"', page)
         assert embedded(values) == layout.table_files(REFERENCE, name)[0].read_bytes()
 
 
 def test_run_times_rules_and_front_page(report: str) -> None:
     ran = {row["rule"] for row in variable(report, "runtimes_spec")["data"]["values"]}
-    made = {f"table_{name}" for name in layout.TABLES} | {f"figure_{name}" for name in layout.FIGURES}
+    made = {f"table_{name}" for name in TABLES} | {f"figure_{name}" for name in FIGURES}
     assert ran == made
     nodes = next(data["values"] for data in variable(report, "rulegraph_spec")["data"] if data["name"] == "node-data")
     assert {node["rule"] for node in nodes} >= made
@@ -128,7 +165,7 @@ def test_run_times_rules_and_front_page(report: str) -> None:
 
 
 def test_commit_machine_versions_and_parameters(report: str, project: Path) -> None:
-    file = catalogue.page("results", "smoke", catalogue.ABOUT).as_posix()
+    file = catalogue.page(ROOT, catalogue.ABOUT).as_posix()
     page = unescape(embedded(variable(report, "results")[file]["data_uri"]).decode())
     (pipeline,) = (row for row in re.findall(r"<tr>.*?</tr>", page, flags=re.DOTALL) if "c0ffee" in row)
     cells = re.sub(r"<[^>]+>", "", pipeline).split("\n")
@@ -160,7 +197,7 @@ def test_the_report_tells_nothing_of_the_machine(report: str, project: Path) -> 
 
 def test_nothing_is_run_and_no_page_is_left(report: str, project: Path) -> None:
     assert report
-    assert not catalogue.page(project / "results", "smoke", catalogue.ABOUT).parent.exists()
+    assert not catalogue.page(project / ROOT, catalogue.ABOUT).parent.exists()
     assert "Nothing to be done" in succeed(project, "snakemake --dry-run -- results/tables/ results/figures/")
 
 
@@ -170,11 +207,11 @@ def test_what_is_out_of_date_or_missing_is_one_line_and_no_report(
     assert report
     copy = shutil.copytree(project, tmp_path / "copy")
     catalogue.report_file(copy / "results", "smoke").unlink()
-    newer = copy / "src/mdm_prime/reporting/figures/drawing.py"
+    newer = copy / "src/mdm_prime/reporting/drawing.py"
     newer.write_text(newer.read_text() + "\n")
     with pytest.raises(UserError, match="older than their parameters") as old:
         make(copy, monkeypatch)
-    layout.figure_files(copy / "results", "idle_steps")[0].unlink()
+    layout.figure_files(copy / ROOT, "idle_steps")[0].unlink()
     with pytest.raises(UserError, match=r"idle_steps\.png: not there, and 0 other") as missing:
         make(copy, monkeypatch)
     for message in (str(old.value), str(missing.value)):
@@ -217,7 +254,7 @@ def test_places_are_left_out(text: str, left: str, tmp_path: Path, monkeypatch: 
 # ---- pages ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", layout.TABLES)
+@pytest.mark.parametrize("name", TABLES)
 def test_a_page_shows_the_cells_of_its_table(name: str) -> None:
     page = pages.table(REFERENCE, name)
     shown = [unescape(re.sub(r"<[^>]+>", "", cell)).strip() for cell in re.findall(r"<t[hd]\b.*?</t[hd]>", page)]

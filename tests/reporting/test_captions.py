@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from mdm_prime.experiment import layout
+from mdm_prime.experiment import config, layout
+from mdm_prime.reporting import declared
 from mdm_prime.reporting.records import read_csv
 from mdm_prime.reporting.report import catalogue
 from project_copy import PROJECT
 
 REFERENCE = PROJECT / "results" / "reference"
-CAPTIONS = PROJECT / "workflow" / "report"
-TEXTS = {path.relative_to(CAPTIONS).as_posix(): path.read_text(encoding="utf-8") for path in CAPTIONS.rglob("*.rst")}
-ENTRIES = [*catalogue.PAGES.values(), *catalogue.FIGURES.values()]
+OVERVIEW = PROJECT / "workflow" / "report" / "overview.rst"
+ENTRIES = catalogue.entries(config.load(PROJECT / "params" / "default.yaml"))
+TEXTS = {name: entry.caption for name, entry in ENTRIES.items()} | {"overview": OVERVIEW.read_text(encoding="utf-8")}
 
 
-def test_every_entry_has_a_caption_and_every_caption_an_entry() -> None:
-    assert set(catalogue.TABLES) == set(layout.TABLES)
-    assert set(catalogue.FIGURES) == set(layout.FIGURES)
-    expected = {f"tables/{name}.rst" for name in catalogue.PAGES} | {
-        f"figures/{name}.rst" for name in catalogue.FIGURES
-    }
-    assert set(TEXTS) == expected | {"overview.rst"}
+def test_the_default_scale_shows_every_table_and_figure(tmp_path: Path) -> None:
+    everything = {f"tables/{name}" for name in (*declared.tables(), catalogue.ABOUT)}
+    assert set(ENTRIES) == everything | {f"figures/{name}" for name in declared.figures()}
+    catalogue.write_captions(config.load(PROJECT / "params" / "default.yaml"), tmp_path)
+    for name, entry in ENTRIES.items():
+        assert catalogue.caption_file(tmp_path, name).read_text(encoding="utf-8").rstrip() == entry.caption
 
 
 def test_labels_are_shown_as_columns() -> None:
     """Snakemake makes a switch of a label, other than the first, with two values that half of a category have each."""
-    for category in {entry.category for entry in ENTRIES}:
-        entries = [entry for entry in ENTRIES if entry.category == category]
-        assert len({entry.title for entry in entries}) == len(entries)
+    for category in {entry.category for entry in ENTRIES.values()}:
+        entries = [entry for entry in ENTRIES.values() if entry.category == category]
+        assert len({entry.label for entry in entries}) == len(entries)
         papers = [entry.paper for entry in entries]
         assert not (len(set(papers)) == 2 and papers.count(papers[0]) * 2 == len(papers)), category
 
@@ -44,12 +45,12 @@ def test_captions_hold_no_number_of_a_result(name: str) -> None:
 
 
 def columns() -> set[str]:
-    return {column for name in layout.TABLES for column in read_csv(layout.table_files(REFERENCE, name)[0])[0]}
+    return {column for name in declared.tables() for column in read_csv(layout.table_files(REFERENCE, name)[0])[0]}
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_captions_name_only_what_is_there(name: str) -> None:
-    results = {f"{page}.html" for page in catalogue.PAGES} | {f"{figure}.png" for figure in catalogue.FIGURES}
+    results = {f"{name.split('/')[1]}.html" for name in ENTRIES} | {f"{name}.png" for name in declared.figures()}
     text = re.sub(r"\{\{.*?\}\}", "", TEXTS[name])
     assert set(re.findall(r"[\w-]+\.(?:html|png|csv|pdf|md)\b", text)) <= results
     for word in re.findall(r"\b[a-z]+_[a-z_]*[a-z]\b", text):
@@ -63,9 +64,7 @@ def test_losses_have_their_true_names(name: str) -> None:
     assert not re.search(r"\bFID\b(?=[^.]*fd_)(?![^.]*\b(no FID|cannot)\b)", text)
     if "published loss" in text:
         assert "valid bound" in text
-        assert (
-            re.search(r"no bound|neither a bound|below it for|below zero", text) or name == "tables/toy_likelihood.rst"
-        )
+        assert re.search(r"no bound|neither a bound|below it for|below zero", text) or name == "tables/toy_likelihood"
 
 
 def test_places_in_the_paper_are_those_of_the_reproduction_guide() -> None:
@@ -76,7 +75,7 @@ def test_places_in_the_paper_are_those_of_the_reproduction_guide() -> None:
         names = re.findall(r"results/(table|figure)s/(\w+)\.", cells[1]) if line.startswith("|") and cells[1:] else []
         place = re.match(r"Figure \d|Tables? \d( and \d)?|errata note|not in the paper|the same", cells[0])
         for kind, name in names if place and names != [("table", "claims")] else []:
-            entry = {"table": catalogue.TABLES, "figure": catalogue.FIGURES}[kind][name]
+            entry = ENTRIES[f"{kind}s/{name}"]
             assert entry.paper == (f"as in {before}" if place[0] == "the same" else place[0]), name
             found += 1
         if place and place[0] != "the same":
