@@ -287,11 +287,9 @@ def answer_for_torch() -> None:
         except RuntimeError as error:
             found["gpu_problem"] = str(error).strip().splitlines()[0]
     try:
-        from mdm_prime.stages.place import network_of
-
         loaded = config.load(Path(sys.argv[1]))
         with torch.device("meta"):  # shapes without memory
-            networks = {run.name: network_of(run) for task in loaded.tasks for run in loaded.runs(task)}
+            networks = {run.name: run.network.build(run.shape) for task in loaded.tasks for run in loaded.runs(task)}
         found["parameters"] = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
     except Exception as error:  # the row of the params says what is wrong with them
         found["parameters_problem"] = f"{type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ from mdm_prime import files, hints
 from mdm_prime.engines import dvc_file
 from mdm_prime.engines.made import Made
 from mdm_prime.engines.settings import settings
-from mdm_prime.engines.stages import Repetition, Stage, stages
+from mdm_prime.engines.stages import Repetition, Stage, needed, stages
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import config as params_files
 from mdm_prime.experiment import layout
@@ -60,7 +60,8 @@ def write_dvc_yaml(params: Path, results: Path) -> None:
     """Writes dvc.yaml for the scale of a params file."""
     config = params_files.load(params)
     files.write_text(
-        "dvc.yaml", dvc_file.text(config, stages(config), params, params_files.mapping(params), results.as_posix())
+        "dvc.yaml",
+        dvc_file.text(config, needed(stages(config)), params, params_files.mapping(params), results.as_posix()),
     )
 
 

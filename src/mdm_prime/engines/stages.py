@@ -48,7 +48,7 @@ class Stage:
     inputs: tuple[Files, ...]
     outputs: tuple[str, ...]
     in_git: tuple[str, ...] = ()
-    modules_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    modules_of: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     runs: Runs | None = None
     gpu: bool = False
     outside: tuple[str, ...] = ()
@@ -267,3 +267,19 @@ def _metrics(config: Config, tables: list[str]) -> Stage:
 def _module(section: object) -> str:
     """The module that declares a section: the root of what it needs."""
     return type(section).__module__
+
+
+def needed(every: list[Stage]) -> list[Stage]:
+    """The stages that tables, figures and metrics are made from: what an engine makes unless asked for more."""
+    producers = {
+        path: repetition.stage for stage in every for repetition in stage.repetitions() for path in repetition.outputs
+    }
+    found: set[str] = set()
+    waiting = [stage for stage in every if stage.name == "metrics" or stage.name.startswith(("table_", "figure_"))]
+    while waiting:
+        stage = waiting.pop()
+        if stage.name not in found:
+            found.add(stage.name)
+            inputs = {path for repetition in stage.repetitions() for path in repetition.inputs}
+            waiting += {producers[path].name: producers[path] for path in inputs}.values()
+    return [stage for stage in every if stage.name in found]
