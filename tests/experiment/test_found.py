@@ -83,18 +83,16 @@ from typing import Literal
 
 import numpy as np
 
-from mdm_prime.data.image_files import Batch, ImageSource, write
-from mdm_prime.experiment.sections.image_data import ImageDataSection
+from mdm_prime.data.image_files import Batch, ImageSource, ImageSourceSection
 
 
-class Noise(ImageDataSection):
+class Noise(ImageSourceSection):
     kind: Literal["noise"]
 
-    def prepare(self, output, task, key):
+    def source(self, key):
         pixels = np.random.default_rng(self.seed).integers(0, self.vocab_size, (9, self.length)).astype(np.uint8)
-        labels = np.arange(9) % 2
-        train, test = Batch(pixels[:6], labels[:6]), Batch(pixels[6:], labels[6:])
-        write(self, ImageSource("noise", lambda: iter([train]), lambda: iter([test])), output, task, key)
+        train, test = (Batch(part, np.arange(len(part)) % 2) for part in (pixels[:6], pixels[6:]))
+        return ImageSource("noise", lambda: iter([train]), lambda: iter([test]))
 """
 OBJECTIVE = """
 def loss(network, x, y, t, subtokenizer, schedule, *, carry_over):

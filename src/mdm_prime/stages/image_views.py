@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from mdm_prime.core.objectives import consistent
 from mdm_prime.core.super_tokens import from_super_tokens
 from mdm_prime.experiment.tasks import Run
-from mdm_prime.official.imported import Imported
 from mdm_prime.stages.place import image_data, mathematics
+
+if TYPE_CHECKING:
+    from mdm_prime.official.imported import Imported
 
 
 def pixels(run: Run | Imported, x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,11 +20,13 @@ from mdm_prime.experiment import layout
 from mdm_prime.experiment.sections.models import Sampling
 from mdm_prime.experiment.sections.samplers import SamplerSection
 from mdm_prime.experiment.tasks import Run
-from mdm_prime.official.imported import Imported
 from mdm_prime.progress import progress
 from mdm_prime.samplers.exact import prior_sample
 from mdm_prime.stages.place import Place, describe, mathematics, tags, trained_network
 from mdm_prime.stages.shards import Shards, ranges, resume, weights_hash
+
+if TYPE_CHECKING:
+    from mdm_prime.official.imported import Imported
 
 
 def sample(place: Place, name: str) -> None:

@@ -14,12 +14,10 @@ from torch import Tensor
 from mdm_prime import files, tracking
 from mdm_prime.core.super_tokens import to_super_tokens
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.sections.image_data import ImageDataSection
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
 from mdm_prime.stages.place import Place, describe, identity, loss_name, mathematics, network_of, tags
 from mdm_prime.training import checkpoint, loop, losses
-from mdm_prime.training.augmentation import augment
 
 
 def train(place: Place, name: str) -> None:
@@ -89,8 +87,7 @@ def preparation_of(run: Run) -> Callable[[Tensor, torch.Generator], Tensor]:
     """What becomes of a training batch (B, L) int64 before the network sees it."""
 
     def prepare(x: Tensor, generator: torch.Generator) -> Tensor:
-        if isinstance(run.data, ImageDataSection):
-            x = augment(x, run.data, generator)
+        x = run.data.augmented(x, generator)
         return to_super_tokens(x) if run.super_tokens else x
 
     return prepare
