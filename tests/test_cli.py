@@ -99,7 +99,7 @@ def test_unknown_run(capsys, verb, tmp_path):
         (("text", "training", "steps", -5), ["text.training.steps", "-5", "greater than 0"]),
         (("text", "training", "stepps", 5), ["text.training.stepps", "unknown key"]),
         (("toy", "network", "width", "wide"), ["toy.network.width", "wide", "integer"]),
-        (("known_entropy", "sampling", "sampler", "fast"), ["known_entropy.sampling.sampler", "fast", "ancestral"]),
+        (("known_entropy", "data", "kind", "fast"), ["known_entropy.data", "fast", "text"]),
         (("known_entropy", "sampling", "seed", 256), ["known_entropy.sampling.seed", "256"]),
     ],
 )

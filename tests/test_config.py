@@ -55,7 +55,8 @@ known_entropy:
     l3: {num_subtokens: 3}
   evaluation: &evaluation {num_samples: 100, batch_size: 10, seed: 0}
   sampling: &sampling
-    {sampler: ancestral, num_samples: 10, num_steps: 64, temperature: 1.0, top_p: 1.0, batch_size: 5, seed: 0}
+    {num_samples: 10, batch_size: 5, seed: 0}
+  samplers: &samplers [{kind: ancestral, num_steps: 64}]
 text:
   data: {kind: text, vocab_size: 1000, length: 64, validation_fraction: 0.1, seed: 0}
   network: {<<: *dit, blocks: 4}
@@ -72,6 +73,7 @@ text:
   seeds: [0, 1]
   evaluation: *evaluation
   sampling: *sampling
+  samplers: *samplers
 toy:
   data:
     kind: toy
@@ -90,6 +92,7 @@ toy:
   seeds: [0]
   evaluation: *evaluation
   sampling: *sampling
+  samplers: *samplers
 oracle: {num_subtokens: [1, 2], copies_of_one_bit: [1, 2], max_states: 1000, num_samples: 20, seed: 0}
 idle_steps: {length: 16, num_subtokens: [1, 2], num_steps: [8, 16], num_sequences: 10, seed: 0}
 """
@@ -183,11 +186,17 @@ def test_every_params_file_of_the_project_loads(path: Path) -> None:
         ("text.training.warmup_steps", 2000, "text.training.warmup_steps: is 2000; should be at most steps 1000"),
         ("text.training.micro_batch_size", 5, "text.training.micro_batch_size: is 5; should divide batch_size 32"),
         ("text.training.exponent", 2.0, "text.training.exponent: belongs to the polynomial schedule"),
-        ("text.sampling.top_p", 0.0, "text.sampling.top_p: is 0.0; should be greater than 0"),
         (
-            "text.sampling.sampler",
-            "best",
-            "text.sampling.sampler: is \"best\"; should be 'ancestral' or 'first_hitting'",
+            "text.samplers",
+            [{"kind": "ancestral", "num_steps": 8, "top_p": 0.0}],
+            "text.samplers.0.top_p: is 0.0; should be greater than 0",
+        ),
+        ("text.samplers", [{"kind": "euler", "num_steps": 0}], "text.samplers.0.num_steps: is 0; should be greater"),
+        ("text.samplers", [{"kind": "first_hitting"}] * 2, "text.samplers: is [{"),
+        (
+            "text.samplers",
+            [{"kind": "best"}],
+            "text.samplers.0: Input tag 'best' found using 'kind' does not match any of the expected tags: ",
         ),
         ("toy.sampling.prefix", "The", "toy.sampling.prefix: is for text only"),
         ("text.evaluation.num_samples", 1, "text.evaluation.num_samples: is 1; should be greater than or equal to 2"),
@@ -216,7 +225,11 @@ def test_every_params_file_of_the_project_loads(path: Path) -> None:
             {"model": "autoregressive", "num_subtokens": 2},
             "text.variants.x.num_subtokens: is 2; should be 1 for an autoregressive model",
         ),
-        ("toy.variants.x", {"model": "autoregressive"}, "toy.variants.x.model: autoregressive needs network.kind dit"),
+        (
+            "toy.variants.x",
+            {"model": "autoregressive"},
+            "toy.network.kind: is mlp; should be dit for an autoregressive model",
+        ),
         # overrides are checked as if they stood in the task
         (
             "text.variants.l4",
@@ -247,7 +260,11 @@ def test_every_params_file_of_the_project_loads(path: Path) -> None:
         # a task's own kind of data and network
         ("text.data.kind", "images", "text.data: Input tag 'images' found using 'kind' does not match any"),
         ("text", VALUES["toy"], "text.data.kind: is toy; should be text"),
-        ("toy.network", VALUES["text"]["network"], "toy.network.kind: is dit; does not fit data.kind toy"),
+        (
+            "toy.network",
+            VALUES["text"]["network"],
+            "toy.network.width: is 24; should be divisible by num_subtokens 7 of variant l7",
+        ),
         # files that are not there
         ("text.data.files", ["none.txt"], "text.data.files: no such file: none.txt"),
         ("text.data.tokenizer", "none.json", "text.data.tokenizer: no such file: none.json"),
@@ -364,7 +381,7 @@ def digests(content: dict[str, Any] | str, folder: Path) -> dict[str, str]:
         ("text.data.length", 32, lambda name: name.startswith("text/")),
         ("toy.data.seed", 9, lambda name: name.startswith("toy/")),
         ("text.evaluation.seed", 9, lambda name: False),
-        ("text.sampling.num_steps", 9, lambda name: False),
+        ("text.sampling.num_samples", 9, lambda name: False),
         ("compute.device", "cpu", lambda name: False),
         ("oracle.seed", 9, lambda name: False),
     ],

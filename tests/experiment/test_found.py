@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -83,18 +84,16 @@ from typing import Literal
 
 import numpy as np
 
-from mdm_prime.data.image_files import Batch, ImageSource, write
-from mdm_prime.experiment.sections.image_data import ImageDataSection
+from mdm_prime.data.image_files import Batch, ImageSource, ImageSourceSection
 
 
-class Noise(ImageDataSection):
+class Noise(ImageSourceSection):
     kind: Literal["noise"]
 
-    def prepare(self, output, task, key):
+    def source(self, key):
         pixels = np.random.default_rng(self.seed).integers(0, self.vocab_size, (9, self.length)).astype(np.uint8)
-        labels = np.arange(9) % 2
-        train, test = Batch(pixels[:6], labels[:6]), Batch(pixels[6:], labels[6:])
-        write(self, ImageSource("noise", lambda: iter([train]), lambda: iter([test])), output, task, key)
+        train, test = (Batch(part, np.arange(len(part)) % 2) for part in (pixels[:6], pixels[6:]))
+        return ImageSource("noise", lambda: iter([train]), lambda: iter([test]))
 """
 OBJECTIVE = """
 def loss(network, x, y, t, subtokenizer, schedule, *, carry_over):
@@ -246,3 +245,40 @@ def test_an_unknown_kind_names_what_is_allowed() -> None:
         TypeAdapter(networks.Network).validate_python({"kind": "dot"})
     with pytest.raises(UserError, match=r"dot: is no file of .*objectives; allowed: cross_entropy, joint_loss, nelbo"):
         found.module(OBJECTIVES, "dot")
+
+
+def closure(name: str, found_already: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Modules of the package that a module imports, itself among them, inside functions too; not for types alone."""
+    path = SOURCE.joinpath(*name.split(".")[1:])
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    if name in found_already or not path.is_file():
+        return found_already
+    seen = found_already | {name}
+    tree = ast.parse(path.read_text())
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    ]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("mdm_prime"):
+            for module in (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)):
+                seen = closure(module, seen)
+    return seen
+
+
+def test_no_kind_of_data_depends_on_another() -> None:
+    kinds = found.kinds(*data.PACKAGES)
+    of = {kind: closure(module) for kind, module in kinds.items()}
+    for kind, modules in of.items():
+        assert modules & set(kinds.values()) == {kinds[kind]}
+        images = kind in found.kinds(*image_data.PACKAGES)
+        assert ("mdm_prime.data.image_files" in modules) == images
+        assert ("mdm_prime.data.documents" in modules) == (kind == "text")
+        assert not [name for name in modules if name.startswith(("mdm_prime.networks", "mdm_prime.training"))]
+    assert "mdm_prime.data.augmentation" in of["digits"]
+
+
+def test_no_network_objective_or_sampler_depends_on_another() -> None:
+    plug_ins = [*found.kinds(*networks.PACKAGES).values(), *found.kinds(*samplers.PACKAGES).values()]
+    plug_ins += [f"{OBJECTIVES}.{name}" for name in found.modules(OBJECTIVES)]
+    for module in plug_ins:
+        assert closure(module) & set(plug_ins) == {module}

@@ -116,7 +116,7 @@ STAGE = "model.unet.input_blocks.1.0."
     ("made", "message"),
     [
         ({"args": sets(target_length=3)}, "base: is 3; 7 tokens in 3 sub-tokens need base 2"),
-        ({"args": sets(target_length=3, base=2)}, "96 is not divisible by channels x num_subtokens = 3 x 3"),
+        ({"args": sets(target_length=3, base=2)}, "is 96; should be divisible by 9"),
         ({"args": sets(target_length=4, base=2)}, "'pixel_embedding.embedding_table.weight': have shape (4, 16)"),
         (
             {"args": sets(vocab_size=8)},

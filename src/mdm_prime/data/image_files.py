@@ -18,7 +18,9 @@ from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.image_data import ImageDataSection
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image
+    from torch import Tensor
 
 ARRAYS = ("train.npy", "train_labels.npy", "heldout.npy", "heldout_labels.npy")  # in the order they are hashed
 ROWS = 1000  # images handed on at once
@@ -50,7 +52,26 @@ class ImageSource:
     test: Callable[[], Batches]
 
 
-def write(data: ImageDataSection, source: ImageSource, output: Path, task: str, key: str) -> None:
+class ImageSourceSection(ImageDataSection):
+    """Base of a section of images: its subclass has `kind` and `source`."""
+
+    def source(self, key: str) -> ImageSource:
+        """Where the images come from; `key` stands before the keys of the section in messages.
+
+        Raises UserError for a source that is not there or does not have what is asked for.
+        """
+        raise NotImplementedError
+
+    def prepare(self, output: Path, task: str, key: str) -> None:
+        _write(self, self.source(key), output, task, key)
+
+    def augmented(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        from mdm_prime.data.augmentation import augment
+
+        return augment(x, self, generator)
+
+
+def _write(data: ImageDataSection, source: ImageSource, output: Path, task: str, key: str) -> None:
     """Writes data.outputs into `output`; `heldout` are the test images, in the order of their source.
 
     Pixels are (N, L) uint8, channels first; labels (N,) int64 from 0, all 0 for images without. In meta.json, `classes`
@@ -61,7 +82,7 @@ def write(data: ImageDataSection, source: ImageSource, output: Path, task: str, 
     classes.
     """
     arrays.start(output)
-    num_train, classes = _write(output, "train", data, source.train())
+    num_train, classes = _write_split(output, "train", data, source.train())
     if num_train == 0:
         raise UserError(f"{key}: {source.name} has no training images; give another source")
     if classes > num_train:
@@ -69,7 +90,7 @@ def write(data: ImageDataSection, source: ImageSource, output: Path, task: str, 
             f"{key}: a label of {source.name} is {classes - 1}, with {num_train} training images; allowed: labels that "
             "number the classes from 0"
         )
-    num_test, test_classes = _write(output, "heldout", data, source.test())
+    num_test, test_classes = _write_split(output, "heldout", data, source.test())
     if num_test == 0:
         raise UserError(f"{key}: {source.name} has no test images; give another source")
     if test_classes > classes:
@@ -104,7 +125,7 @@ def write(data: ImageDataSection, source: ImageSource, output: Path, task: str, 
     )
 
 
-def _write(output: Path, split: str, data: ImageDataSection, batches: Batches) -> tuple[int, int]:
+def _write_split(output: Path, split: str, data: ImageDataSection, batches: Batches) -> tuple[int, int]:
     """Writes the images and labels of a split; returns how many there are, and one more than the largest label."""
     labels = array("q")
     with arrays.writing_sequences(output / f"{split}.npy", data.vocab_size, data.length) as writer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from mdm_prime.samplers.exact import prior_sample
 from mdm_prime.stages.networks import Loaded, facts, load, tags
 from mdm_prime.stages.shards import Shards, ranges, resume, weights_hash
 from mdm_prime.stages.workspace import Workspace
+
+if TYPE_CHECKING:
+    pass
 
 
 def sample(workspace: Workspace, name: str) -> None:

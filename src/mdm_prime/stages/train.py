@@ -20,7 +20,6 @@ from mdm_prime.progress import progress
 from mdm_prime.stages.networks import facts, identity, minimised, schedule_of, subtokenizer_of, tags
 from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint, loop, losses
-from mdm_prime.training.augmentation import augment
 
 
 def train(workspace: Workspace, name: str) -> None:
@@ -94,8 +93,7 @@ def preparation_of(run: Run) -> Callable[[Tensor, torch.Generator], Tensor]:
     """What becomes of a training batch (B, L) int64 before the network sees it."""
 
     def prepare(x: Tensor, generator: torch.Generator) -> Tensor:
-        if run.on_images:
-            x = augment(x, run.image_data, generator)
+        x = run.data.augmented(x, generator)
         return to_super_tokens(x) if run.super_tokens else x
 
     return prepare

@@ -9,15 +9,14 @@ import numpy as np
 from pydantic import model_validator
 
 from mdm_prime.data import pickles
-from mdm_prime.data.image_files import ROWS, Batch, Batches, ImageSource, write
+from mdm_prime.data.image_files import ROWS, Batch, Batches, ImageSource, ImageSourceSection
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections.image_data import ImageDataSection
 
 BATCHES = 10  # of the training images
 CLASSES = 1000
 
 
-class ImageBatchesData(ImageDataSection):
+class ImageBatchesData(ImageSourceSection):
     """A folder with all eleven files, there or in train/ and val/."""
 
     kind: Literal["image_batches"]
@@ -30,9 +29,6 @@ class ImageBatchesData(ImageDataSection):
         if not Path(self.folder).is_dir():
             raise ValueError(f"folder: no such folder: {self.folder}")
         return self
-
-    def prepare(self, output: Path, task: str, key: str) -> None:
-        write(self, self.source(key), output, task, key)
 
     def source(self, key: str) -> ImageSource:
         folder = Path(self.folder)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from mdm_prime.data.image_files import Batch, ImageSource, write
+from mdm_prime.data.image_files import Batch, ImageSource, ImageSourceSection
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.base import Fraction
-from mdm_prime.experiment.sections.image_data import ImageDataSection
 
 
-class DigitsData(ImageDataSection):
+class DigitsData(ImageSourceSection):
     """1,797 images of 8x8 pixels and 17 gray levels."""
 
     kind: Literal["digits"]
@@ -23,9 +21,6 @@ class DigitsData(ImageDataSection):
     vocab_size: Literal[17] = 17
     augmentation: Literal["none", "shift"] = "none"  # a mirrored digit is no digit
     test_fraction: Fraction
-
-    def prepare(self, output: Path, task: str, key: str) -> None:
-        write(self, self.source(key), output, task, key)
 
     def source(self, key: str) -> ImageSource:
         """Both parts have every digit in the same share."""

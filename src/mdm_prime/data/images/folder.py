@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from mdm_prime.data.image_files import ImageSource, Row, pixels_of, splitting, write
+from mdm_prime.data.image_files import ImageSource, ImageSourceSection, Row, pixels_of, splitting
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.base import Fraction
-from mdm_prime.experiment.sections.image_data import ImageDataSection
 
 
-class ImageFolderData(ImageDataSection):
+class ImageFolderData(ImageSourceSection):
     """Every file of a folder, hidden ones apart, is an image of size x size pixels, in colours unless channels is 1."""
 
     kind: Literal["image_folder"]
@@ -30,9 +29,6 @@ class ImageFolderData(ImageDataSection):
         if not Path(self.folder).is_dir():
             raise ValueError(f"folder: no such folder: {self.folder}")
         return self
-
-    def prepare(self, output: Path, task: str, key: str) -> None:
-        write(self, self.source(key), output, task, key)
 
     def source(self, key: str) -> ImageSource:
         folder = Path(self.folder)

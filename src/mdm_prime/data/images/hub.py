@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mdm_prime.data.image_files import ImageSource, Row, batched, pixels_of, splitting, write
+from mdm_prime.data.image_files import ImageSource, ImageSourceSection, Row, batched, pixels_of, splitting
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.base import Fraction
-from mdm_prime.experiment.sections.image_data import ImageDataSection
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class HubImagesData(ImageDataSection):
+class HubImagesData(ImageSourceSection):
     """Two splits of a data set; where there is no test split, a part of the training split is held out."""
 
     kind: Literal["hub_images"]
@@ -28,9 +27,6 @@ class HubImagesData(ImageDataSection):
     test_fraction: Fraction = 0.1  # of the different images
     image_column: str = "img"
     label_column: str | None = "label"  # null: images without labels
-
-    def prepare(self, output: Path, task: str, key: str) -> None:
-        write(self, self.source(key), output, task, key)
 
     def source(self, key: str) -> ImageSource:
         if self.train_split == self.test_split:

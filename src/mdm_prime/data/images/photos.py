@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from mdm_prime.data import photographs
-from mdm_prime.data.image_files import Batch, Batches, ImageSource, channels_first, eight_bits, write
+from mdm_prime.data.image_files import Batch, Batches, ImageSource, ImageSourceSection, channels_first, eight_bits
 from mdm_prime.data.photographs import PHOTOGRAPHS
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections.image_data import ImageDataSection
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 SHORTER_SIDE = 8  # of a photograph, in crops: large enough for many different ones, small enough for each to show much
 
 
-class PhotosData(ImageDataSection):
+class PhotosData(ImageSourceSection):
     """Square crops of photographs; training and test crops come from different parts of each."""
 
     kind: Literal["photos"]
@@ -37,9 +36,6 @@ class PhotosData(ImageDataSection):
         if self.folder is not None and not Path(self.folder).is_dir():
             raise ValueError(f"folder: no such folder: {self.folder}")
         return self
-
-    def prepare(self, output: Path, task: str, key: str) -> None:
-        write(self, self.source(key), output, task, key)
 
     def source(self, key: str) -> ImageSource:
         if self.folder is None:

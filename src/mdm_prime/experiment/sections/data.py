@@ -10,7 +10,9 @@ from mdm_prime.experiment.sections.base import Section, Seed
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
+    from torch import Tensor
 
 PACKAGES = ("mdm_prime.data", "mdm_prime.data.images")
 
@@ -49,6 +51,10 @@ class DataSection(Section):
         Raises UserError for a source that cannot be read, or does not have what the section asks for.
         """
         raise NotImplementedError
+
+    def augmented(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """A training batch x (B, L) int64 changed at random in what leaves its meaning as it is; here unchanged."""
+        return x
 
     def encode(self, folder: Path, text: str) -> list[int]:
         """Tokens of a text, with what `prepare` wrote into `folder`; none for data that is no text."""

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from mdm_prime.data.augmentation import augment
 from mdm_prime.data.images.digits import DigitsData
 from mdm_prime.experiment.sections.image_data import ImageDataSection
-from mdm_prime.training.augmentation import augment
 
 
 def pictures(augmentation, channels=2, size=5):
