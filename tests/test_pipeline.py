@@ -174,6 +174,7 @@ def test_mlflow_has_a_parent_with_a_child_for_every_stage(finished: Path) -> Non
     assert set(tags["status"]) == {"FINISHED"}
 
 
+@pytest.mark.browser
 def test_the_browser_shows_the_runs_of_the_pipeline(finished: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
