@@ -1,7 +1,6 @@
 """Evaluation of official checkpoints, stage by stage: params, import, shards, images, tables, the plan."""
 
 import json
-import math
 import shlex
 import shutil
 from pathlib import Path
@@ -10,7 +9,6 @@ import huggingface_hub
 import numpy as np
 import official_files
 import official_scale
-import pandas as pd
 import pytest
 import torch
 import yaml
@@ -24,8 +22,7 @@ from mdm_prime.experiment import config, layout
 from mdm_prime.experiment.sections.official import address_of
 from mdm_prime.official.plan import size_at_the_hub
 from mdm_prime.reporting import published
-from mdm_prime.reporting.images import model_name, same_setting, subtokens
-from mdm_prime.reporting.shards import pooled
+from mdm_prime.reporting.images import model_name, same_setting
 from mdm_prime.stages import gpus
 from mdm_prime.stages.official import OfficialPlace, load, seen_by
 from mdm_prime.stages.place import mathematics
@@ -95,7 +92,7 @@ def test_official_params_have_the_samplers_of_the_paper():
     for settings in official.images.values():
         for checkpoint in settings.checkpoints.values():
             parts = checkpoint.num_subtokens, checkpoint.super_tokens
-            named = {"dataset": settings.data.dataset, "num_subtokens": subtokens(*parts)}
+            named = {"dataset": settings.data.dataset, "num_subtokens": channel_subtokens(*parts)}
             named |= {"model": model_name(*parts, checkpoint.components)}
             named |= {"carry_over": "yes" if checkpoint.carry_over else "no"}
             for sampler in checkpoint.samplers:
@@ -238,7 +235,6 @@ def test_params_that_changed_after_the_import(evaluated, capsys):
         ("import text/l9", "checkpoint 'text/l9' is not in scale 'official-tiny'; allowed: text/arm, text/l1, text/l2"),
         ("import words/l2", "task 'words' is unknown; allowed: text, photos"),
         ("sample text/l2/0/0", "task 'text' has no images; allowed: photos"),
-        ("table other", "official table: name is 'other'; allowed: official_text, official_image"),
         ("likelihood text/l2/2", "shard: is 2; should be 0 to 1"),
         ("sample photos/l2/1/0", "sampler: is 1; should be 0 to 0"),
         ("likelihood text/l2/0", "official.json: no such file"),
@@ -251,7 +247,7 @@ def test_wrong_names_are_one_line(project, capsys, command, message):
 # ---- likelihoods -----------------------------------------------------------------------------------------------------
 
 
-def test_shards_share_no_sequence_and_are_pooled(evaluated, monkeypatch):
+def test_shards_share_no_sequence(evaluated, monkeypatch):
     settings = place().config.text.evaluation
     seen = []
 
@@ -270,26 +266,6 @@ def test_shards_share_no_sequence_and_are_pooled(evaluated, monkeypatch):
     assert first.isdisjoint(second)
     values = [json.loads(path.read_text()) for path in paths]
     assert values[0]["nelbo"] != values[1]["nelbo"]
-    found = pooled(paths)
-    assert found["num_samples"] == 32
-    assert found["nelbo"] == pytest.approx((values[0]["nelbo"] + values[1]["nelbo"]) / 2)
-    errors = [value["nelbo_stderr"] for value in values]
-    assert found["nelbo_stderr"] == pytest.approx(math.hypot(*errors) / 2)
-
-
-def test_pooled_means_are_weighted_by_draws(tmp_path):
-    head = dict.fromkeys(("checkpoint", "num_subtokens", "carry_over", "carry_over_of_file", "super_tokens"), 1)
-    head |= dict.fromkeys(("components", "length", "dimensions", "exact", "source"), 1)
-    for name, draws, mean, error in (("a", 30, 1.0, 0.1), ("b", 10, 2.0, 0.4)):
-        values = {"nelbo": mean, "nelbo_stderr": error, "joint_loss": 2 * mean, "joint_loss_stderr": error}
-        (tmp_path / name).write_text(json.dumps(head | {"num_samples": draws} | values))
-    found = pooled([tmp_path / "a", tmp_path / "b"])
-    assert found["nelbo"] == pytest.approx(1.25)
-    assert found["joint_loss"] == pytest.approx(2.5)
-    assert found["nelbo_stderr"] == pytest.approx(math.hypot(0.075, 0.1))
-    (tmp_path / "b").write_text(json.dumps(head | {"num_samples": 1, "source": 2} | values))
-    with pytest.raises(UserError, match="b: of another network than a"):
-        pooled([tmp_path / "a", tmp_path / "b"])
 
 
 def test_framed_sequences_stand_between_separators(evaluated):
@@ -354,7 +330,7 @@ def test_jobs_take_different_gpus(project, monkeypatch):
 
 def test_every_piece_has_a_file_of_its_own():
     official = config.load_official(OFFICIAL)
-    files, inputs = [], []
+    files = []
     for task, settings in official.tasks.items():
         files += layout.data_files("results/official", task)
         for key, checkpoint in settings.checkpoints.items():
@@ -364,12 +340,8 @@ def test_every_piece_has_a_file_of_its_own():
                 files.append(layout.official_quality_file("results/official", f"{task}/{key}"))
                 for sampler in range(len(checkpoint.samplers)):
                     files += layout.sample_shards("results/official", official, f"{task}/{key}", sampler)
-    for name in layout.OFFICIAL_TABLES:
-        inputs += layout.official_table_inputs("results", official, name)
     assert len({str(file).lower() for file in files}) == len(files)
     assert {parent for file in files for parent in file.parents}.isdisjoint(files)
-    assert set(inputs) <= set(files)
-    assert {file for file in files if {"likelihood", "quality"} & set(file.parts)} <= set(inputs)
 
 
 # ---- images ----------------------------------------------------------------------------------------------------------
@@ -390,37 +362,6 @@ def test_images_do_not_depend_on_the_shards(project):
     assert np.array_equal(whole["images"], np.concatenate([shard["images"] for shard in shards]))
     assert whole["images"].shape == (20, 192)
     assert (whole["nfe"] == 3).all()
-
-
-# ---- tables ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_text_table(evaluated):
-    for name in ("arm", "l1"):
-        assert run(f"import text/{name}") == 0
-        assert [run(f"likelihood text/{name}/{shard}") for shard in range(2)] == [0, 0]
-    assert run("table official_text") == 0
-    frame = pd.read_csv("results/tables/official_text.csv").set_index("checkpoint")
-    found = pooled(layout.likelihood_shards(ROOT, place().config, "text/l2"))
-    row = frame.loc["l2"]
-    assert row["ppl_bound"] == pytest.approx(math.exp(found["nelbo"]))
-    assert row["ppl_bound_stderr"] == pytest.approx(math.exp(found["nelbo"]) * found["nelbo_stderr"])
-    assert row["published_loss_ppl"] == pytest.approx(math.exp(found["joint_loss"]))
-    assert (row["paper_published_ppl"], row["errata_corrected_ppl"]) == (17.90, 36.55)
-    assert (row["num_samples"], row["carry_over"]) == (32, "yes")
-    differences = ["ppl_bound_less_errata", "published_loss_ppl_less_paper"]
-    assert frame[differences].isna().all(axis=None)  # another corpus than the paper's
-    assert frame.loc["l1", "ppl_bound"] == frame.loc["l1", "published_loss_ppl"]
-    assert frame.loc["arm", "ppl_bound"] == frame.loc["arm", "published_loss_ppl"]
-    assert (frame["ppl_bound_stderr"] > 0).all()
-    meta = ROOT / "text/data/meta.json"
-    values = json.loads(meta.read_text())
-    values["corpus"]["name"] = "Skylion007/openwebtext train[-100000:]"
-    meta.write_text(json.dumps(values))
-    assert run("table official_text") == 0
-    row = pd.read_csv("results/tables/official_text.csv").set_index("checkpoint").loc["l2"]
-    assert row["ppl_bound_less_errata"] == pytest.approx(row["ppl_bound"] - 36.55)
-    assert row["published_loss_ppl_less_paper"] == pytest.approx(row["published_loss_ppl"] - 17.90)
 
 
 # ---- what it would take ----------------------------------------------------------------------------------------------

@@ -115,9 +115,7 @@ def test_tasks_of_one_kind_stand_beside_each_other(finished: Tree, tmp_path: Pat
     tasks = [row["task"] for row in read_table(tree.root, "idle_steps") if row["task"]]
     assert tasks == ["first-text"] * 4 + ["second-text"] * 4
     for name in ("perplexity_vs_subtokens", "idle_steps"):
-        assert (
-            len([axes for axes in figures[f"figures/{name}"].axes if axes.axison]) == 3
-        )  # one that is no task's, and one for each
+        assert len([axes for axes in figures[f"figures/{name}"].axes if axes.axison]) == 3  # one more than tasks
     first, second = (read_json(tree.root / "metrics" / f"{prefix}-text" / "l2.json") for prefix in ("first", "second"))
     assert first == second == metrics.of_models(finished.config, finished.root)["text", "l2"]
 

@@ -96,6 +96,15 @@ def test_tolerances_scale_with_the_standard_errors() -> None:
     assert len(reference.compare_rows("text_perplexity", old, far)) == 1
 
 
+def test_each_column_has_the_tolerance_that_it_declares() -> None:
+    """Trained losses may differ as those of two seeds do, entropies not at all, spreads are not compared."""
+    old = [{"task": "toy", "variant": "l1", "entropy": 4.2, "nelbo": 4.3, "nelbo_stderr": 0.0, "nelbo_spread": 0.1}]
+    near = [old[0] | {"nelbo": 4.339, "nelbo_spread": 9.0}]
+    assert reference.compare_rows("toy_likelihood", old, near) == []
+    for column, value in (("nelbo", 4.341), ("entropy", 4.2001)):
+        assert len(reference.compare_rows("toy_likelihood", old, [old[0] | {column: value}])) == 1
+
+
 def test_published_loss_without_carry_over_is_not_compared() -> None:
     old = [{"variant": "l1", "seed": 0, "carry_over": "no", "published_loss_ppl": 900.0}]
     new = [old[0] | {"published_loss_ppl": 90_000.0}]
