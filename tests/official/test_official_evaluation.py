@@ -22,7 +22,7 @@ from mdm_prime.experiment import config, layout
 from mdm_prime.experiment.sections.official import address_of
 from mdm_prime.official.plan import size_at_the_hub
 from mdm_prime.reporting import published
-from mdm_prime.reporting.images import model_name, same_setting
+from mdm_prime.reporting.images import channel_subtokens, model_name, same_setting
 from mdm_prime.stages import gpus
 from mdm_prime.stages.official import OfficialPlace, load, seen_by
 from mdm_prime.stages.place import mathematics

@@ -1,148 +1,82 @@
-"""Where text comes from: own files, a data set read through `datasets`, or the embedded documentation of Python."""
+"""Compares fresh tables with those of a reference run, within the tolerances that their columns declare."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from mdm_prime.data import pydocs
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections.base import Section
+from mdm_prime.experiment import layout
+from mdm_prime.files import read_json
+from mdm_prime.reporting import declared
+from mdm_prime.reporting.columns import Column
+from mdm_prime.reporting.records import Row, number, read_csv
 
-BUILDERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".txt": "text"}
-ROWS = 1000  # read at once
 
+def compare(reference: Path, root: Path) -> list[str]:
+    """Differences between the tables of two scales' folders beyond the tolerances, a readable line each.
 
-class HubText(Section):
-    """A text data set read through the `datasets` library; a folder of plain text has a document for each file, a
-    single file one for each line.
+    Raises UserError when the reference holds no table.
     """
-
-    path: str  # hub name, or a folder or file on this machine
-    name: str | None = None
-    split: str = "train"
-    text_column: str = "text"
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Documents that can be read several times, always in the same order, and need not fit into memory.
-
-    Attributes:
-        name: for meta.json; no folder of this machine is in it.
-        read: starts from the first document again; every document has a character that is not white space.
-    """
-
-    name: str
-    read: Callable[[], Iterator[str]]
+    names = [name for name in declared.tables() if layout.table_files(reference, name)[0].is_file()]
+    if not names:
+        raise UserError(f"{reference}/tables: holds no table to compare with; copy the tables of a run there")
+    lines: list[str] = []
+    for name in names:
+        fresh = layout.table_files(root, name)[0]
+        if not fresh.is_file():
+            lines.append(f"{name}.csv: missing; make it with: snakemake --cores all {fresh}")
+            continue
+        scales = [_scale(folder, name) for folder in (reference, root)]
+        if scales[0] != scales[1]:
+            lines.append(f"{name}.csv: scale {scales[1]!r} cannot be compared with the reference's {scales[0]!r}")
+            continue
+        lines += compare_rows(name, read_csv(layout.table_files(reference, name)[0]), read_csv(fresh))
+    return lines
 
 
-def matching(pattern: str) -> list[Path]:
-    """The files that a name stands for, sorted: itself, all below a folder (hidden ones apart), or those of a glob."""
-    path = Path(pattern)
-    relative = path.relative_to(path.anchor).as_posix()
-    found = [path] if path.exists() else Path(path.anchor).glob(relative)
-    below = [path for entry in found for path in (entry.rglob("*") if entry.is_dir() else [entry])]
-    return sorted({path for path in below if path.is_file() and not path.name.startswith(".")})
+def compare_rows(name: str, reference: list[Row], fresh: list[Row]) -> list[str]:
+    """Differences between two versions of a table."""
+    columns = [list(rows[0]) if rows else [] for rows in (reference, fresh)]
+    if columns[0] != columns[1]:
+        return [f"{name}.csv: columns {', '.join(columns[1])}; reference {', '.join(columns[0])}"]
+    old, new = ({row_name(name, row): row for row in rows} for rows in (reference, fresh))
+    lines = [f"{name}.csv: {key}: row is missing" for key in old if key not in new]
+    lines += [f"{name}.csv: {key}: row is not in the reference" for key in new if key not in old]
+    declared_columns = [column for column in declared.table(name).columns if column.name in columns[0]]
+    for key, row in old.items():
+        differences = [_difference(column, row, new[key]) for column in declared_columns] if key in new else []
+        lines += [f"{name}.csv: {key}: {difference}" for difference in differences if difference]
+    return lines
 
 
-def corpus(names: tuple[str, ...], hub: HubText | None, key: str) -> Corpus:
-    """The corpus of the files that are named, or of `hub`; the embedded one without either.
-
-    Args:
-        names: files, folders and globs.
-        hub: a data set of the hub.
-        key: of the data in the params file, for messages.
-
-    Raises UserError, here or while reading, for a file or data set that cannot be read, holds no text, is not UTF-8 or
-    lacks the column; ValueError when there is no embedded text.
-    """
-    if names:
-        paths = list(dict.fromkeys(path for name in names for path in matching(name) or [Path(name)]))
-        return Corpus(
-            ", ".join(path.name for path in paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else ""),
-            lambda: (_read_file(path, key) for path in paths),
-        )
-    if hub:
-        return _hub_corpus(hub, key)
-    texts = pydocs.documents()
-    return Corpus(f"pydocs of Python {sys.version_info.major}.{sys.version_info.minor}", lambda: iter(texts))
+def row_name(name: str, row: Row) -> str:
+    """A row by the cells that tell it from the others of its table."""
+    keys = declared.table(name).keys
+    return ", ".join(f"{column} {row[column]}" for column in keys if row.get(column) is not None)
 
 
-def _read_file(path: Path, key: str) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{key}.files: {path}: cannot be read ({error.strerror}); give a text file") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{key}.files: {path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    if not text.strip():
-        raise UserError(f"{key}.files: {path}: holds no text; remove it from the list")
-    return text
+def _difference(column: Column, old: Row, new: Row) -> str:
+    """What is different in a cell, "" if nothing is."""
+    before, after = old[column.name], new[column.name]
+    tolerance = column.tolerance
+    if tolerance is None or before == after or (tolerance.with_carry_over_only and old["carry_over"] == "no"):
+        return ""
+    if not (_is_number(before) and _is_number(after)):
+        return f"{column.name} is {after!r}, reference {before!r}"
+    stderr = sqrt(sum(number(row.get(f"{column.name}_stderr") or 0.0) ** 2 for row in (old, new)))
+    allowed = tolerance.allowed(before, stderr)
+    if abs(after - before) <= allowed:
+        return ""
+    return f"{column.name} is {after:.6g}, reference {before:.6g}, allowed difference {allowed:.2g}"
 
 
-def _hub_corpus(hub: HubText, key: str) -> Corpus:
-    rows = _load(hub, key)
-
-    def read() -> Iterator[str]:
-        try:
-            for batch in rows.iter(batch_size=ROWS):
-                if hub.text_column not in batch:
-                    raise UserError(
-                        f"{key}.hub.text_column: {hub.path} has no column {hub.text_column!r}; "
-                        f"allowed: {', '.join(batch)}"
-                    )
-                for text in batch[hub.text_column]:
-                    if text is not None and not isinstance(text, str):
-                        raise UserError(
-                            f"{key}.hub.text_column: column {hub.text_column!r} of {hub.path} holds "
-                            f"{type(text).__name__}, not text; allowed: a column of strings"
-                        )
-                    if text and text.strip():
-                        yield text
-        except UserError:
-            raise
-        except Exception as error:
-            raise _unreadable(hub, key, error) from None
-
-    name = Path(hub.path).name if Path(hub.path).exists() else hub.path
-    return Corpus(" ".join([name, *([hub.name] if hub.name else []), hub.split]), read)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
-def _load(hub: HubText, key: str) -> Any:
-    """A data set of the hub, downloaded once, or local files, streamed so that no copy of them is made."""
-    import datasets
-
-    path = Path(hub.path)
-    local = path.exists()
-    options: dict[str, Any] = {}
-    try:
-        if path.is_file():
-            if path.suffix not in BUILDERS:
-                raise UserError(
-                    f"{key}.hub.path: {path}: unknown suffix {path.suffix!r}; allowed: {', '.join(BUILDERS)}, "
-                    f"a folder or the name of a data set (plain text of one document belongs to {key}.files)"
-                )
-            builder = BUILDERS[path.suffix]
-            options = {"data_files": {hub.split: str(path)}}
-        else:
-            builder = hub.path
-        if path.is_dir() and {file.suffix for file in matching(hub.path)} & set(BUILDERS) == {".txt"}:
-            options["sample_by"] = "document"  # one for each file, not for each line
-        return datasets.load_dataset(builder, name=hub.name, split=hub.split, streaming=local, **options)
-    except UserError:
-        raise
-    except Exception as error:  # the library and its loaders raise errors of many kinds
-        raise _unreadable(hub, key, error) from None
-
-
-def _unreadable(hub: HubText, key: str, error: Exception) -> UserError:
-    empty = isinstance(error, StopIteration)  # what the loaders raise for a file without rows
-    reason = "it holds no rows" if empty else " ".join(str(error).split()) or type(error).__name__
-    return UserError(
-        f"{key}.hub: {hub.path} (name {hub.name}, split {hub.split}) cannot be read: {reason}; "
-        "give a data set of the hub, or a folder or file on this machine"
-    )
+def _scale(folder: Path, name: str) -> Any:
+    """The scale in a table's json file; None without that file."""
+    path = layout.table_files(folder, name)[3]
+    return read_json(path).get("scale") if path.is_file() else None
