@@ -19,8 +19,8 @@ CANNOT_CHANGE_A_NUMBER = {  # module or package -> why a change of it runs nothi
     "mdm_prime.errors": "the exception whose text is the report of bad input",
     "mdm_prime.experiment.config": "reads the params, whose values are compared themselves",
     "mdm_prime.experiment.found": "lists what declares itself; what is chosen is a root of its own",
-    "mdm_prime.experiment.hints": "texts of messages",
     "mdm_prime.experiment.layout": "names files, which are compared themselves",
+    "mdm_prime.hints": "texts of messages",
     "mdm_prime.progress": "shows how far a stage is",
     "mdm_prime.stages.gpus": "chooses one of equal devices",
     "mdm_prime.tracking": "records what happened",
@@ -98,15 +98,12 @@ def is_left_out(name: str) -> bool:
     return any(name == left or name.startswith(f"{left}.") for left in CANNOT_CHANGE_A_NUMBER)
 
 
-def _running(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node, but for what only a type checker reads."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            for other in node.orelse:
-                yield from _running(other)
-            continue
-        yield node
-        yield from _running(node)
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node below this one, but for what only a type checker reads."""
+    only_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    for inner in node.orelse if only_types and isinstance(node, ast.If) else ast.iter_child_nodes(node):
+        yield inner
+        yield from _running(inner)
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

@@ -117,7 +117,7 @@ class Repetition:
 
 
 def stages(config: Config) -> list[Stage]:
-    """Every stage of a scale, in an order in which they can be made."""
+    """Every stage of a scale."""
     found = [stage for name, task in config.tasks.items() for stage in _of_task(config, name, task)]
     if config.idle_steps:
         found.append(_stage("idle_steps", "idle-steps", "stages.idle_steps", ("idle_steps",), (), ("idle_steps.json",)))
