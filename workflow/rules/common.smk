@@ -56,7 +56,7 @@ onsuccess:
     subprocess.run([*shlex.split(CLI), "pipeline", "finished"])
     unfinished = set(workflow.dag.needrun_jobs())
     agreement.record(str(PARAMS), [file for job in workflow.dag.jobs if job not in unfinished for file in job.output])
-    if Path(f"{ROOT}/shown").is_file():
+    if all(Path(file).is_file() for file in EVERYTHING):
         say_at_the_end(project.where_it_is(P, PARAMS, Path(RESULTS)))
 
 

@@ -6,7 +6,7 @@ METRICS = [below_root(path) for stage in RUNS_ONCE if stage.name == "metrics" fo
 SETTINGS_FILE = layout.settings_file(ROOT).as_posix()
 # The tables' targets make the metrics, the figures and the settings as well, seconds of work: afterwards DVC has nothing
 # to do either.
-EVERYTHING = [*TABLES, *METRICS, *FIGURES, SETTINGS_FILE, below_root("shown")]
+EVERYTHING = [*TABLES, *METRICS, *FIGURES, SETTINGS_FILE]
 
 
 rule all:
@@ -15,7 +15,7 @@ rule all:
         EVERYTHING,
 
 
-# What the params say in full, for DVC and for the record.
+# What the params say in full, for DVC and for the record; results/tables and results/figures show this scale from now on.
 rule settings:
     output:
         SETTINGS_FILE,
@@ -23,22 +23,12 @@ rule settings:
         "{CLI} settings > /dev/null"
 
 
-# results/tables and results/figures show the scale that was made last.
-rule show:
-    input:
-        [*TABLES, *FIGURES],
-    output:
-        below_root("shown"),
-    shell:
-        "{CLI} show > {output}"
-
-
 for target in ("results/tables", "results/figures"):
     for slash in ("", "/"):
 
         rule:
             name: target + slash
-            input: EVERYTHING if target == "results/tables" else [*FIGURES, below_root("shown")]
+            input: EVERYTHING if target == "results/tables" else [*FIGURES, SETTINGS_FILE]
 
 
 # One table or figure by the name under which results/tables shows it.

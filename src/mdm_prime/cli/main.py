@@ -231,7 +231,9 @@ def _dvc_yaml(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    print(engines.show(config.load(options.params), options.params, options.results))
+    loaded = config.load(options.params)
+    engines.show(loaded, options.results)
+    print(engines.where_it_is(loaded, options.params, options.results))
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -34,6 +34,8 @@ def recorded(config: Config, results: Path, command: str) -> Iterator[list[Path]
     (root / found.made).unlink(missing_ok=True)
     yield [root / path for path in found.outputs]
     made.finish(found, begun)
+    if found.stage.name.startswith(("table_", "figure_")):
+        show(config, results)
 
 
 def _repetition(config: Config, command: str) -> Repetition:
@@ -50,9 +52,10 @@ def _repetition(config: Config, command: str) -> Repetition:
 
 
 def write_settings(config: Config, results: Path) -> Path:
-    """Writes layout.settings_file and returns it."""
+    """Writes layout.settings_file and returns it; results/tables shows this scale from then on."""
     path = layout.settings_file(layout.scale_root(results, config.scale))
     files.write_json(path, settings(config, stages(config)))
+    show(config, results)
     return path
 
 
@@ -65,8 +68,8 @@ def write_dvc_yaml(params: Path, results: Path) -> None:
     )
 
 
-def show(config: Config, params: Path, results: Path) -> str:
-    """Lets results/tables and results/figures show a scale; returns where everything of it is, in one line.
+def show(config: Config, results: Path) -> None:
+    """Lets results/tables and results/figures show a scale.
 
     Raises UserError where one of them is a folder of its own.
     """
@@ -79,7 +82,6 @@ def show(config: Config, params: Path, results: Path) -> str:
             temporary.unlink(missing_ok=True)
             temporary.symlink_to(Path(config.scale, name), target_is_directory=True)
             os.replace(temporary, link)  # noqa: PTH105 (Path.replace follows the link's target on some systems)
-    return where_it_is(config, params, results)
 
 
 def where_it_is(config: Config, params: Path, results: Path) -> str:
@@ -99,8 +101,8 @@ def out_of_date(config: Config, every: list[Stage], current: Mapping[str, Any], 
     written = layout.settings_file(root)
     if written.is_file() and written.read_text(encoding="utf-8") != files.as_json(current):
         found[written.as_posix()] = "params or code have changed"
-    if any(shows(Path(results), name) != config.scale for name in SHOWN):
-        found[(root / "shown").as_posix()] = f"{results}/{SHOWN[0]} shows another scale"
+    elif any(shows(Path(results), name) != config.scale for name in SHOWN):
+        found[written.as_posix()] = f"{results}/{SHOWN[0]} shows another scale"
     return found
 
 
