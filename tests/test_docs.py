@@ -28,7 +28,7 @@ from mdm_prime.evaluation.oracle import copies_of_one_bit, enumerated, terms
 from mdm_prime.experiment import config, layout, sections
 from mdm_prime.reporting.occupancy import expected_idle_steps
 from mdm_prime.samplers import euler_steps as euler
-from project_copy import PROJECT, copy_project, succeed
+from project_copy import PROJECT, copy_project, typed
 
 DOCS, PACKAGE = PROJECT / "docs", PROJECT / "src" / "mdm_prime"
 PAGES = {path.relative_to(PROJECT).as_posix(): path for path in [*sorted(DOCS.glob("*.md")), PROJECT / "README.md"]}
@@ -269,7 +269,7 @@ def edges(lines: list[str]) -> set[tuple[str, str]]:
 
 def test_the_graph(tmp_path: Path) -> None:
     command = "snakemake --config scale=default --rulegraph mermaid-js -- results/tables/ results/figures/"
-    drawn = edges(succeed(copy_project(tmp_path), command).splitlines())
+    drawn = edges(typed(copy_project(tmp_path), command).splitlines())
     assert len(drawn) > 50
     assert edges(graph()) == drawn
 
@@ -279,7 +279,7 @@ def test_a_lock_that_was_left_is_removed(tmp_path: Path) -> None:
     lock = folder / ".snakemake" / "locks" / "0.output.lock"
     lock.parent.mkdir(parents=True)
     lock.write_text("results/tables/claims.csv\n")
-    succeed(folder, "snakemake --unlock")
+    typed(folder, "snakemake --unlock")
     assert not lock.exists()
 
 

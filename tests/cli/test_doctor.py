@@ -233,7 +233,6 @@ def test_a_gpu_that_torch_does_not_see(monkeypatch):
 
 def test_torch_counts_the_parameters_of_every_run():
     import torch
-
     from mdm_prime.stages.place import network_of
 
     found = doctor.ask_torch(scene_of().params)

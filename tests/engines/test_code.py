@@ -14,7 +14,7 @@ FILES = {
     "a.py": "from mdm_prime import b\nfrom mdm_prime.deep import c as other\n",
     "b.py": '"""Text."""\nimport numpy\n\n\ndef f():\n    """More."""\n    from .deep.d import x\n    return x\n',
     "deep/__init__.py": "",
-    "deep/c.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from mdm_prime import unused\nelse:\n    from .. import e\n",
+    "deep/c.py": "if TYPE_CHECKING:\n    from mdm_prime import unused\nelse:\n    from .. import e\n",
     "deep/d.py": "x = 1\n",
     "deep/values.csv": "1,2\n",
     "e.py": "import mdm_prime.f\n",

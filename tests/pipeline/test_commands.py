@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny import EVERYTHING, PARAMS, copy_project, environment, planned, run, typed
 
 from browser import look, serving
 from mdm_prime.experiment import config
+from project_copy import EVERYTHING, PARAMS, copy_project, environment, planned, run, typed
 
 pytestmark = pytest.mark.pipeline
 TABLES = (

@@ -11,7 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny import EVERYTHING, PROJECT, both_have_nothing_to_do, change, commit, copy_under_dvc, environment, run, typed
+
+from project_copy import (
+    EVERYTHING,
+    PROJECT,
+    both_have_nothing_to_do,
+    change,
+    commit,
+    copy_under_dvc,
+    environment,
+    run,
+    typed,
+)
 
 pytestmark = pytest.mark.pipeline
 
@@ -63,7 +74,6 @@ def end(folder: Path, process: subprocess.Popen[bytes]) -> None:
 )
 def test_one_engine_at_a_time(project: Path, first: str, second: str, status: int) -> None:
     with start(project, first) as process:
-        (project / "results/tiny/idle.txt").touch()
         change(project, "params/tiny.yaml", "num_samples: 20, batch_size: 20", "num_samples: 10, batch_size: 10")
         said = typed(project, second, status)
         assert f"{first.split()[0]} is at work here; wait until it has ended" in said
@@ -91,6 +101,7 @@ def test_after_a_kill_of_all_dvc_goes_on(project: Path) -> None:
 def test_after_a_kill_of_all_snakemake_goes_on(project: Path) -> None:
     with start(project, EVERYTHING) as process:
         end(project, process)
+    change(project, "params/tiny.yaml", "steps: 4", "steps: 5")
     typed(project, "snakemake --unlock")
     typed(project, EVERYTHING)
     assert both_have_nothing_to_do(project)

@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny import EVERYTHING, both_have_nothing_to_do, change, commit, copy_under_dvc, planned, run, typed
+
+from project_copy import EVERYTHING, both_have_nothing_to_do, change, commit, copy_under_dvc, planned, run, typed
 
 pytestmark = pytest.mark.pipeline
 
@@ -106,7 +107,7 @@ def test_snakemake_runs_it_and_dvc_takes_it_over(project: Path) -> None:
             '        values = found.values()\n        values["nelbo"] *= 2\n',
             ["evaluate_toy", *WITH_THE_LIKELIHOOD],
         ),
-        ("data/images/photos.py", "COLOURS = ", "X = 1\nCOLOURS = ", ["settings"]),
+        ("data/images/photos.py", "SHORTER_SIDE = ", "X = 1\nSHORTER_SIDE = ", ["settings"]),
         (
             "reporting/tables/toy_likelihood.py",
             "COLUMNS = (",

@@ -17,7 +17,7 @@ from mdm_prime.experiment import config, layout
 from mdm_prime.reporting import declared
 from mdm_prime.reporting.report import about, catalogue, making, pages
 from mdm_prime.tracking import journal
-from project_copy import PROJECT, copy_project, succeed
+from project_copy import PROJECT, copy_project, typed
 
 REFERENCE = PROJECT / "results" / "reference"
 
@@ -97,7 +97,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     child = {"stage": "train", "name": "text/l2/seed0", "parent": started, "params": {}, "tags": {}}
     journal.append(folder / "results", journal.new_id("train", "text/l2/seed0"), "start", **child)
     journal.append(folder / "results", started, "end", status="FINISHED")
-    succeed(folder, "snakemake --cores 1 -- results/tables/ results/figures/")
+    typed(folder, "snakemake --cores 1 -- results/tables/ results/figures/")
     return folder
 
 
@@ -198,7 +198,7 @@ def test_the_report_tells_nothing_of_the_machine(report: str, project: Path) -> 
 def test_nothing_is_run_and_no_page_is_left(report: str, project: Path) -> None:
     assert report
     assert not catalogue.page(project / ROOT, catalogue.ABOUT).parent.exists()
-    assert "Nothing to be done" in succeed(project, "snakemake --dry-run -- results/tables/ results/figures/")
+    assert "Nothing to be done" in typed(project, "snakemake --dry-run -- results/tables/ results/figures/")
 
 
 def test_what_is_out_of_date_or_missing_is_one_line_and_no_report(

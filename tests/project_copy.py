@@ -1,4 +1,4 @@
-"""A copy of the project with the smallest scale there is, under git and DVC, and its commands as a reader types them."""
+"""A copy of the project, with the smallest scale there is, and its commands as a reader types them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[1]
 COPIED = ("Snakefile", "workflow", "params", "src", "pyproject.toml", ".dvcignore", ".gitignore", "Makefile")
 PERSON = {
     f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in (("NAME", "a"), ("EMAIL", "b"))
