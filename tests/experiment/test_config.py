@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from own_params import MINE, PARAMS, PROJECT, REMOVED, VALUES, changed, problem, write
 from pydantic import ValidationError
 
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import config
-from own_params import MINE, PARAMS, PROJECT, REMOVED, VALUES, changed, problem, write
 
 TOY, TEXT, SOURCE = (VALUES["tasks"][name] for name in ("toy", "text", "source"))
 CHECKPOINT = {"format": "official-text", "address": "a.ckpt"}

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from own_params import MINE, VALUES, changed, write
 
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import config
-from own_params import MINE, VALUES, changed, write
 
 CHECKPOINT = {"format": "official-text", "address": "a.ckpt"}
 
