@@ -1,4 +1,4 @@
-"""Every file of the pipeline has one maker, and every input has a maker."""
+"""Every file of a scale has one maker, every input has a maker, and nothing lies outside of the scale's folder."""
 
 from __future__ import annotations
 
@@ -6,108 +6,116 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from own_params import PARAMS
 
+from mdm_prime.engines.stages import stages
 from mdm_prime.experiment import config, layout
+from mdm_prime.experiment.config import NOT_A_TASK, Config
 
-EVERY = sorted((Path(__file__).parents[1] / "params").glob("*.yaml"))
-PARAMS = [path for path in EVERY if not config.is_official(path)]  # official checkpoints have a layout of their own
-RESULTS = Path("results")
-
-
-def outputs(loaded: config.Config) -> list[Path]:
-    """What the stages of a scale write, tables and figures included; one entry for each writing."""
-    root = layout.scale_root(RESULTS, loaded.scale)
-    made = [layout.oracle_file(root), layout.idle_steps_file(root)]
-    for task in loaded.tasks:
-        made += layout.data_files(root, task)
-        for run in loaded.runs(task):
-            made += [*layout.run_files(root, run.name), layout.likelihood_file(root, run.name)]
-        for run in layout.sampled_runs(loaded, task):
-            files = layout.image_sample_files if task in loaded.images else layout.sample_files
-            made += files(root, run.name)
-        if task in loaded.images:
-            made += layout.feature_files(root, loaded, task)
-            made += [layout.quality_file(root, run.name) for run in loaded.runs(task)]
-    made += layout.metrics_files(RESULTS, loaded)
-    for table in layout.TABLES:
-        made += layout.table_files(RESULTS, table)
-    for figure in layout.FIGURES:
-        made += layout.figure_files(RESULTS, figure)
-    return made
+SCALES = [path for path in sorted(PARAMS.glob("*.yaml")) if path.stem != "base"]
+ROOT = layout.scale_root("results", "smoke")
 
 
-def of_one_scale(loaded: config.Config) -> set[Path]:
-    return {path for path in outputs(loaded) if path.parts[1] not in ("tables", "figures", "metrics")}
-
-
-@pytest.fixture(params=PARAMS, ids=lambda path: path.stem)
-def loaded(request: pytest.FixtureRequest) -> config.Config:
+@pytest.fixture(params=SCALES, ids=lambda path: path.stem)
+def loaded(request: pytest.FixtureRequest) -> Config:
     return config.load(request.param)
 
 
-def test_no_two_stages_write_the_same_file(loaded: config.Config) -> None:
+def outputs(loaded: Config) -> list[Path]:
+    """What the stages of a scale write, relative to its folder; one entry for each writing."""
+    return [
+        Path(path)
+        for stage in stages(loaded)
+        for repetition in stage.repetitions()
+        for path in (*repetition.outputs, repetition.made)
+    ]
+
+
+def test_no_two_stages_write_the_same_file(loaded: Config) -> None:
     twice = [path for path, times in Counter(outputs(loaded)).items() if times > 1]
     assert not twice
 
 
-def test_no_file_lies_where_another_needs_a_folder(loaded: config.Config) -> None:
+def test_no_file_lies_where_another_needs_a_folder(loaded: Config) -> None:
     made = outputs(loaded)
     assert {parent for path in made for parent in path.parents}.isdisjoint(made)
 
 
-def test_names_that_differ_in_case_only_do_not_meet(loaded: config.Config) -> None:
+def test_names_that_differ_in_case_only_do_not_meet(loaded: Config) -> None:
     made = {str(path) for path in outputs(loaded)}
     assert len({path.lower() for path in made}) == len(made)
 
 
-def test_scales_do_not_share_files() -> None:
-    scales = [of_one_scale(config.load(path)) for path in PARAMS]
-    assert len(set().union(*scales)) == sum(len(scale) for scale in scales)
+def test_every_input_is_the_output_of_another_stage(loaded: Config) -> None:
+    every = [repetition for stage in stages(loaded) for repetition in stage.repetitions()]
+    made = {path for repetition in every for path in repetition.outputs}
+    for repetition in every:
+        assert set(repetition.inputs) <= made - set(repetition.outputs), repetition.command
 
 
-def test_every_input_of_a_table_or_figure_is_the_output_of_a_stage(loaded: config.Config) -> None:
-    made = set(outputs(loaded))
-    for name in layout.TABLES:
-        inputs = layout.table_inputs(RESULTS, loaded, name)
-        assert inputs
-        assert set(inputs) <= made - set(layout.table_files(RESULTS, name)), name
-    for name in layout.FIGURES:
-        inputs = layout.figure_inputs(RESULTS, loaded, name)
-        assert inputs
-        assert set(inputs) <= made - set(layout.figure_files(RESULTS, name)), name
+def test_every_likelihood_and_every_sample_is_used(loaded: Config) -> None:
+    every = [repetition for stage in stages(loaded) for repetition in stage.repetitions()]
+    used = {path for repetition in every for path in repetition.inputs}
+    results = [repetition for repetition in every if repetition.stage.name.startswith(("evaluate_", "sample_"))]
+    unused = {repetition.stage.name for repetition in results if used.isdisjoint(repetition.outputs)}
+    assert results
+    assert unused == {f"sample_{name}" for name in loaded.of_kind("known_entropy")}  # it is there for its likelihood
 
 
-def test_every_likelihood_and_every_sample_is_used(loaded: config.Config) -> None:
-    used = {path for name in layout.TABLES for path in layout.table_inputs(RESULTS, loaded, name)}
-    used |= {path for name in layout.FIGURES for path in layout.figure_inputs(RESULTS, loaded, name)}
-    idle = {
-        path
-        for run in layout.sampled_runs(loaded, "known_entropy")
-        for path in layout.sample_files(layout.scale_root(RESULTS, loaded.scale), run.name)
-    }
-    results = {path for path in outputs(loaded) if "likelihood" in path.parts or path.stem == "samples"}
-    assert results - used == idle  # the known source is there for its likelihood
+def test_samples_come_from_the_first_seed_of_every_variant_and_images_from_all(loaded: Config) -> None:
+    for name, task in loaded.tasks.items():
+        sampled = [run.name for run in layout.sampled_runs(loaded, name)]
+        first = [f"{name}/{model}/seed{task.seeds[0]}" for model in task.models]
+        assert sampled == ([run.name for run in loaded.runs(name)] if task.on_images else first)
 
 
-def test_samples_come_from_the_first_seed_of_every_variant(loaded: config.Config) -> None:
-    for task in config.TOKEN_TASKS:
-        section = loaded.task(task)
-        sampled = list(layout.sampled_runs(loaded, task))
-        assert [run.variant for run in sampled] == list(section.models)
-        assert {run.seed for run in sampled} == {section.seeds[0]}
+def test_what_is_no_task_has_a_name_that_no_task_may_have(loaded: Config) -> None:
+    first = {path.parts[0] for path in outputs(loaded)} - set(loaded.tasks) - {"idle_steps.json"}
+    assert first <= set(NOT_A_TASK)
 
 
-def test_every_task_has_data_files() -> None:
-    assert set(layout.DATA_FILES) == set(config.TOKEN_TASKS)
-    assert all(set(names) >= {"train.npy", "validation.npy", "meta.json"} for names in layout.DATA_FILES.values())
+def test_everything_lies_below_the_folder_of_the_scale(loaded: Config) -> None:
+    assert not [path for path in outputs(loaded) if path.is_absolute() or ".." in path.parts]
+    assert layout.scale_root("results", loaded.scale) == Path("results", loaded.scale)
 
 
-def test_everything_lies_in_the_folder_of_results(loaded: config.Config) -> None:
-    assert all(path.parts[0] == "results" and ".." not in path.parts for path in outputs(loaded))
+def test_functions_and_patterns_name_the_same_files() -> None:
+    loaded = config.load(PARAMS / "smoke.yaml")
+    made = {ROOT / path for path in outputs(loaded)}
+    named = {layout.oracle_file(ROOT, "known_entropy"), layout.idle_steps_file(ROOT)}
+    for name, task in loaded.tasks.items():
+        named |= {layout.data_dir(ROOT, name) / file for file in task.data.outputs}
+        for run in loaded.runs(name):
+            named |= {*layout.network_files(ROOT, run.name), layout.history_file(ROOT, run.name)}
+            named |= {layout.likelihood_file(ROOT, run.name)}
+        for run in layout.sampled_runs(loaded, name):
+            named |= set(layout.sample_files(ROOT, run.name))
+            if run.on_images:
+                named |= {layout.imputation_file(ROOT, run.name), layout.path_file(ROOT, run.name)}
+                named |= {layout.quality_file(ROOT, run.name)}
+        if task.on_images:
+            named |= {layout.classifier_file(ROOT, name), layout.baselines_file(ROOT, name)}
+    named |= set(layout.metrics_files(ROOT, loaded))
+    for table in ("claims", "idle_steps"):
+        named |= set(layout.table_files(ROOT, table))
+    named |= set(layout.figure_files(ROOT, "idle_steps"))
+    assert named <= made
+    others = {path.relative_to(ROOT).parts[0] for path in made - named}
+    assert others == {"tables", "figures", "made"}
 
 
-@pytest.mark.parametrize("inputs", [layout.table_inputs, layout.figure_inputs])
-def test_an_unknown_name_is_a_mistake_of_the_programmer(inputs: object, loaded: config.Config) -> None:
-    assert callable(inputs)
-    with pytest.raises(KeyError):
-        inputs(RESULTS, loaded, "no_such_table")
+def test_files_of_runs_are_one_path_each() -> None:
+    loaded = config.load(PARAMS / "smoke.yaml")
+    files = layout.of_runs(loaded, "text", "likelihood", ".json", list(loaded.runs("text"))[:3])
+    assert files.task == "text"
+    assert files.paths() == [
+        "text/likelihood/l1/seed0.json",
+        "text/likelihood/l1/seed1.json",
+        "text/likelihood/l2/seed0.json",
+    ]
+    assert len(layout.of_runs(loaded, "text", "samples", "samples.npy").paths()) == 8
+    assert layout.of_runs(loaded, "digits", "samples", "path.npz").paths()[0] == "digits/samples/l3/seed0/path.npz"
+    assert layout.idle_steps().paths() == ["idle_steps.json"]
+    assert layout.oracle("source").paths() == ["source/oracle.json"]
+    assert layout.baselines("digits").paths() == ["digits/features/baselines.json"]
+    assert layout.table_csv("claims").paths() == ["tables/claims.csv"]
