@@ -233,7 +233,7 @@ def test_a_base_alone_is_no_scale(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "tasks.source",
             {"data": {"kind": "known_entropy"}},
-            "tasks.source.data.seed, tasks.source.data.vocab_size, tasks.source.data.length, ",
+            "tasks.source.data.vocab_size, tasks.source.data.length, tasks.source.data.concentration, ",
         ),
     ],
 )
