@@ -303,6 +303,12 @@ def test_a_wrong_value_is_named_with_its_key(key: str, value: Any, expected: str
     assert problem(write(tmp_path, changed(key, value))).startswith(expected)
 
 
+def test_one_wrong_entry_of_a_list_is_one_problem(tmp_path: Path) -> None:
+    assert problem(write(tmp_path, changed("tasks.text.seeds", ["a"]))) == (
+        'tasks.text.seeds.0: is "a"; should be a valid integer'
+    )
+
+
 def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
     values = changed("tasks.text.training.steps", REMOVED)
     del values["compute"], values["tasks"]["toy"]["models"]
@@ -402,6 +408,8 @@ def test_a_scale_of_the_environment_that_there_is_not_is_blamed_on_the_variable(
     monkeypatch.setenv(config.ENVIRONMENT_SCALE, "nonsense")
     assert "MDM_PRIME_SCALE is 'nonsense'; scales: " in problem(config.params_file())
     assert "MDM_PRIME_SCALE" not in problem(Path("params/nothing.yaml"))
+    monkeypatch.setenv(config.ENVIRONMENT_SCALE, "smoke/a")
+    assert "MDM_PRIME_SCALE is 'smoke/a'; scales: " in problem(config.params_file())
 
 
 def test_outside_the_checkout_the_command_says_so(tmp_path: Path) -> None:

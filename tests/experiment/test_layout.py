@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from own_params import PARAMS
+from own_params import PARAMS, write
 
 from mdm_prime.engines.stages import stages
 from mdm_prime.experiment import config, layout
@@ -62,11 +62,17 @@ def test_every_likelihood_and_every_sample_is_used(loaded: Config) -> None:
     assert unused == {f"sample_{name}" for name in loaded.of_kind("known_entropy")}  # it is there for its likelihood
 
 
-def test_samples_come_from_the_first_seed_of_every_variant_and_images_from_all(loaded: Config) -> None:
-    for name, task in loaded.tasks.items():
-        sampled = [run.name for run in layout.sampled_runs(loaded, name)]
-        first = [f"{name}/{model}/seed{task.seeds[0]}" for model in task.models]
-        assert sampled == ([run.name for run in loaded.runs(name)] if task.on_images else first)
+def test_samples_come_from_the_first_seed_of_every_variant_and_images_from_all(tmp_path: Path) -> None:
+    values = config.read(PARAMS / "smoke.yaml")
+    for name in ("text", "digits"):
+        values["tasks"][name]["seeds"] = [4, 2]
+    loaded = config.load(write(tmp_path, values))
+    assert [run.name for run in layout.sampled_runs(loaded, "text")] == [
+        f"text/{model}/seed4" for model in ("l1", "l2", "arm", "l2-plain")
+    ]
+    assert [run.name for run in layout.sampled_runs(loaded, "digits")] == [
+        f"digits/{model}/seed{seed}" for model in ("l3", "mixture") for seed in (4, 2)
+    ]
 
 
 def test_what_is_no_task_has_a_name_that_no_task_may_have(loaded: Config) -> None:

@@ -223,7 +223,8 @@ def _instead(path: Path) -> str:
     """What to do about a params file that is not there."""
     if not FOLDER.is_dir():
         return f"there is no folder {FOLDER} here: call this in the folder of the project, or give --params FILE"
-    said = f"{ENVIRONMENT_SCALE} is {path.stem!r}; " if os.environ.get(ENVIRONMENT_SCALE) == path.stem else ""
+    named = os.environ.get(ENVIRONMENT_SCALE)
+    said = f"{ENVIRONMENT_SCALE} is {named!r}; " if named and path == params_file(named) else ""
     return f"{said}scales: {', '.join(scales())}{did_you_mean(path.stem, scales())}"
 
 
