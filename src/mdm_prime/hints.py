@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+LINKS = ("tables", "figures")  # in results/: those of the scale that was made last
+
 
 def verb(params: str | Path, *words: str) -> str:
     """`mdm-prime` with a params file."""
@@ -12,12 +14,12 @@ def verb(params: str | Path, *words: str) -> str:
 
 
 def target(path: str | Path) -> str:
-    """The command that makes a result, SCALE being the folder of `results` that it lies in."""
+    """The command that makes a result; results/SCALE/... names its scale."""
     parts = Path(path).parts
-    scale = parts[parts.index("results") + 1] if "results" in parts[:-1] else None
-    below = Path(*parts[parts.index("results") :]) if scale else Path(path)
-    words = ["--config", f"scale={scale}", "--"] if scale else []
-    return shlex.join(["snakemake", "--cores", "all", *words, below.as_posix()])
+    below = parts[parts.index("results") :] if "results" in parts else parts
+    of_a_scale = below[0] == "results" and len(below) > 2 and below[1] not in LINKS
+    words = ["--config", f"scale={below[1]}", "--"] if of_a_scale else []
+    return shlex.join(["snakemake", "--cores", "all", *words, Path(*below).as_posix()])
 
 
 def everything(scale: str) -> str:

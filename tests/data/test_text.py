@@ -300,6 +300,25 @@ def test_a_given_tokenizer_must_end_documents(tmp_path, own_files):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("length", [7, 16])
+def test_framed_sequences_are_the_others_between_two_separators(tmp_path, own_files, length):
+    data.prepare("text", config_of(own_files, length=length), tmp_path / "plain")
+    data.prepare("text", config_of(own_files, length=length + 2, framed=True), tmp_path / "framed")
+    separator = tokenizers.separator_id(tokenizers.load_tokenizer(tmp_path / "framed" / "tokenizer.json"))
+    for name in ("train", "heldout"):
+        plain, framed = (np.load(tmp_path / kind / f"{name}.npy") for kind in ("plain", "framed"))
+        assert framed.dtype == plain.dtype
+        assert len(framed) > 1
+        assert np.array_equal(framed, np.pad(plain, ((0, 0), (1, 1)), constant_values=separator))
+    plain, framed = (json.loads((tmp_path / kind / "meta.json").read_text()) for kind in ("plain", "framed"))
+    assert framed == plain | {"length": length + 2}  # the bytes of the held-out text too
+
+
+def test_a_frame_needs_something_within(own_files):
+    with pytest.raises(ValidationError, match="length: is 2; should be at least 3 for framed sequences"):
+        config_of(own_files, length=2, framed=True)
+
+
 def test_encode_and_decode(tmp_path, own_files):
     data.prepare("text", config_of(own_files), tmp_path)
     tokenizer = tokenizers.load_tokenizer(tmp_path / "tokenizer.json")

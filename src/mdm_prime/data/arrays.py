@@ -39,11 +39,12 @@ class SequenceWriter:
         sequences: number of whole sequences written so far.
     """
 
-    def __init__(self, file: BinaryIO, vocab_size: int, length: int) -> None:
+    def __init__(self, file: BinaryIO, vocab_size: int, length: int, frame: int | None) -> None:
         self.tokens = 0
         self.sequences = 0
         self._file = file
         self._length = length
+        self._frame = [] if frame is None else [frame]
         self._dtype = token_dtype(vocab_size)
         self._rest = np.empty(0, self._dtype)
         self._write_header()
@@ -51,11 +52,13 @@ class SequenceWriter:
     def append(self, tokens: NDArray[Any]) -> None:
         """Adds tokens (N,) of any integer dtype; those that do not fill a sequence wait for more."""
         stream = np.concatenate([self._rest, tokens.astype(self._dtype)])
-        whole = len(stream) // self._length * self._length
-        self._file.write(stream[:whole].tobytes())
-        self._rest = stream[whole:]
+        inner = self._length - 2 * len(self._frame)
+        count = len(stream) // inner
+        frame = np.full((count, len(self._frame)), self._frame, self._dtype)
+        self._file.write(np.hstack([frame, stream[: count * inner].reshape(count, inner), frame]).tobytes())
+        self._rest = stream[count * inner :]
         self.tokens += len(tokens)
-        self.sequences += whole // self._length
+        self.sequences += count
 
     def finish(self) -> None:
         """Puts the number of sequences into the header; tokens that fill no sequence are dropped."""
@@ -69,10 +72,13 @@ class SequenceWriter:
 
 
 @contextmanager
-def writing_sequences(path: Path, vocab_size: int, length: int) -> Iterator[SequenceWriter]:
-    """Writes `path`, (N, length) of token_dtype, without holding it in memory; there whole or not at all."""
+def writing_sequences(path: Path, vocab_size: int, length: int, frame: int | None = None) -> Iterator[SequenceWriter]:
+    """Writes `path`, (N, length) of token_dtype, without holding it in memory; there whole or not at all.
+
+    With `frame` every sequence is length - 2 tokens of the stream between two tokens `frame`.
+    """
     with files.replacing(path) as temporary, temporary.open("wb") as file:
-        writer = SequenceWriter(file, vocab_size, length)
+        writer = SequenceWriter(file, vocab_size, length, frame)
         yield writer
         writer.finish()
 

@@ -39,6 +39,7 @@ class TextData(DataSection):
     tokenizer: str | None = None  # a tokenizers JSON file or a hub name; null trains byte-level BPE
     vocab_size: Annotated[int, Field(ge=257)]
     length: PositiveInt
+    framed: bool = False  # whether a sequence begins and ends with the separator of documents, length - 2 tokens within
     validation_fraction: Fraction
 
     @model_validator(mode="after")
@@ -48,6 +49,8 @@ class TextData(DataSection):
         for pattern in self.files:
             if not matching(pattern):
                 raise ValueError(f"files: no such file: {pattern}")
+        if self.framed and self.length < 3:
+            raise ValueError(f"length: is {self.length}; should be at least 3 for framed sequences")
         if self.tokenizer and self.tokenizer.endswith(".json") and not Path(self.tokenizer).is_file():
             raise ValueError(f"tokenizer: no such file: {self.tokenizer}")
         return self
@@ -69,7 +72,7 @@ class TextData(DataSection):
             encoder = tokenizer.given_tokenizer(self.tokenizer, self.vocab_size, key)
         with files.replacing(output / "tokenizer.json") as temporary:
             encoder.save(str(temporary))
-        shape = self.vocab_size, self.length
+        shape = self.vocab_size, self.length, tokenizer.separator_id(encoder) if self.framed else None
         with (
             arrays.writing_sequences(output / "train.npy", *shape) as train,
             arrays.writing_sequences(output / "heldout.npy", *shape) as heldout,
@@ -101,7 +104,7 @@ class TextData(DataSection):
                     "train_tokens": train.tokens,
                     "heldout_tokens": heldout.tokens,
                 },
-                "heldout_bytes": _decoded_bytes(encoder, output / "heldout.npy"),
+                "heldout_bytes": _decoded_bytes(encoder, output / "heldout.npy", framed=self.framed),
             },
         )
 
@@ -168,9 +171,10 @@ def split_by_document(source: Corpus, fraction: float, seed: int) -> tuple[Corpu
     return source, Split(seed, threshold, len(found), size, digest.hexdigest())
 
 
-def _decoded_bytes(encoder: Tokenizer, path: Path) -> int:
+def _decoded_bytes(encoder: Tokenizer, path: Path, *, framed: bool) -> int:
     """UTF-8 bytes of the text in the sequences of a file, separators not counted."""
-    stream = np.load(path, mmap_mode="r").reshape(-1)
+    stored = np.load(path, mmap_mode="r")
+    stream = (stored[:, 1:-1] if framed else stored).reshape(-1)
     total = start = 0
     for end in [*np.flatnonzero(stream == tokenizer.separator_id(encoder)).tolist(), len(stream)]:
         text: str = encoder.decode(stream[start:end].tolist(), skip_special_tokens=True)

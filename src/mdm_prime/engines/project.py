@@ -17,6 +17,7 @@ from mdm_prime.errors import UserError
 from mdm_prime.experiment import config as params_files
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.problems import allowed
 
 SHOWN = ("tables", "figures")  # of the scale that was made last: links in results/
 
@@ -46,7 +47,7 @@ def _repetition(config: Config, command: str) -> Repetition:
         task = name.split("/")[0]
         if "/" in name and task not in config.tasks:
             config.task(task)
-        said = params_files.allowed(name, names) if names else f"it has nothing for {verb}"
+        said = allowed(name, names) if names else f"it has nothing for {verb}"
         raise UserError(f"{verb}: {name!r} is not in scale {config.scale!r}; {said}")
     return commands[command]
 

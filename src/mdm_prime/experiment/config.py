@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.found import kinds
-from mdm_prime.experiment.sections import data, networks, samplers
+from mdm_prime.experiment.problems import allowed, did_you_mean, one_line
+from mdm_prime.experiment.sections import data
 from mdm_prime.experiment.sections.base import NAME, Name, Section
 from mdm_prime.experiment.sections.models import Compute, IdleSteps
 from mdm_prime.experiment.tasks import ImageTask, Run, Task, overridden
@@ -96,7 +96,7 @@ def load(path: str | Path) -> Config:
     try:
         config = Config.model_validate_json(json.dumps({**values, "scale": path.stem}), strict=True)
     except ValidationError as error:
-        raise UserError(_one_line(path, error)) from None
+        raise UserError(one_line(path, error)) from None
     except (TypeError, ValueError, RecursionError) as error:  # a date, a set, a loop: YAML has more than JSON
         raise UserError(f"{path}: a value is neither number, text, truth value, list nor mapping ({error})") from None
     for name, task in config.tasks.items():
@@ -106,7 +106,7 @@ def load(path: str | Path) -> Config:
                     overridden(getattr(task, part), getattr(variant, part))
                 except ValidationError as error:
                     where = ("tasks", name, "variants", variant_name, part)
-                    raise UserError(_one_line(path, error, where)) from None
+                    raise UserError(one_line(path, error, where)) from None
     return config
 
 
@@ -123,28 +123,31 @@ def read(path: Path) -> dict[str, Any]:
 
 def _on_base(path: Path, own: dict[str, Any], base: Any) -> dict[str, Any]:
     if not isinstance(base, str):
-        raise UserError(f"{path}: base: should be the name of a params file beside this one")
+        raise UserError(f"{path}: base: is {base!r}; should be the name of a params file beside this one")
     file = path.parent / base
     if not file.is_file():
-        files = sorted(found.name for found in path.parent.glob("*.yaml") if found != path)
-        raise UserError(f"{path}: base: is {base!r}; no such file; {allowed(base, files)}")
+        beside = sorted(found.name for found in path.parent.glob("*.yaml") if found != path)
+        instead = allowed(base, beside) if beside else "give its path from the folder of this file"
+        raise UserError(f"{path}: base: is {base!r}; no such file; {instead}")
     below = mapping(file)
     if "base" in below:
-        raise UserError(f"{file}: base: unknown key; a base has none of its own")
-    defaults = below.pop("defaults", {})
-    tasks = own.get("tasks")
-    if isinstance(tasks, dict) and isinstance(defaults, dict):
-        own["tasks"] = {name: _with_defaults(path, name, task, defaults) for name, task in tasks.items()}
-    return joined(below, own)
+        raise UserError(f"{path}: base: is {base!r}, which has a base itself; give one without, such as base.yaml")
+    defaults = below.pop("defaults", None)
+    values = joined(below, own)
+    if isinstance(defaults, dict) and isinstance(values.get("tasks"), dict):
+        values["tasks"] = {name: _with_defaults(path, name, task, defaults) for name, task in values["tasks"].items()}
+    return values
 
 
 def _with_defaults(path: Path, name: str, task: Any, defaults: Mapping[str, Any]) -> Any:
-    """A task on top of the defaults of its kind of data."""
-    section = task.get("data") if isinstance(task, dict) else None
-    kind = section.get("kind") if isinstance(section, dict) else None
-    if kind is None:
-        raise UserError(f"{path}: tasks.{name}.data.kind: missing; allowed: {', '.join(defaults)}")
-    return joined(defaults.get(kind, {}), task)
+    """A task on top of the defaults of its kind of data; what is no task is left as it is."""
+    section = task.get("data", {}) if isinstance(task, dict) else None
+    if not isinstance(section, dict):
+        return task
+    if section.get("kind") is None:  # without it all that the defaults have would be missing as well
+        raise UserError(f"{path}: tasks.{name}.data.kind: missing; allowed: {', '.join(kinds(*data.PACKAGES))}")
+    known = section["kind"] if isinstance(section["kind"], str) else ""
+    return joined(defaults.get(known) or {}, task)
 
 
 def _with_addresses(values: dict[str, Any]) -> dict[str, Any]:
@@ -220,18 +223,9 @@ def _instead(path: Path) -> str:
     """What to do about a params file that is not there."""
     if not FOLDER.is_dir():
         return f"there is no folder {FOLDER} here: call this in the folder of the project, or give --params FILE"
-    said = f"{ENVIRONMENT_SCALE} is {path.stem!r}; " if os.environ.get(ENVIRONMENT_SCALE) == path.stem else ""
-    return f"{said}scales: {', '.join(scales())}{_did_you_mean(path.stem, scales())}"
-
-
-def allowed(name: str, names: Iterator[str] | Mapping[str, Any] | list[str]) -> str:
-    found = list(names)
-    return f"allowed: {', '.join(found)}{_did_you_mean(name, found)}"
-
-
-def _did_you_mean(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    named = os.environ.get(ENVIRONMENT_SCALE)
+    said = f"{ENVIRONMENT_SCALE} is {named!r}; " if named and path == params_file(named) else ""
+    return f"{said}scales: {', '.join(scales())}{did_you_mean(path.stem, scales())}"
 
 
 class _Loader(yaml.SafeLoader):
@@ -251,36 +245,3 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(  # YAML 1.1 takes 2e-3 for text
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
-
-
-def _one_line(path: Path, error: ValidationError, inside: tuple[str, ...] = ()) -> str:
-    """The first problem as one line: file, key, value, what is allowed; of what is missing, all keys."""
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")  # a typo comes first
-    problem = problems[0]
-    key = _dotted(problem["loc"], inside)
-    more = f" ({len(problems) - 1} more)" if problems[1:] else ""
-    compare = "compare with params/default.yaml and params/base.yaml"
-    if problem["type"] == "extra_forbidden":
-        return f"{path}: {key}: unknown key; {compare}{more}"
-    if problem["type"] == "missing":
-        missing = [_dotted(other["loc"], inside) for other in problems if other["type"] == "missing"]
-        others = f" ({len(problems) - len(missing)} more)" if len(problems) > len(missing) else ""
-        return f"{path}: {', '.join(missing)}: missing; give `base: base.yaml`, or {compare}{others}"
-    message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
-    message = message.replace("an object", "a mapping").replace("array", "list").replace("Tuple", "list")
-    if inner := re.match(r"([\w.-]+): ", message):  # a validator of several keys names the one that is wrong
-        key, message = ".".join(part for part in (key, inner[1]) if part), message[inner.end() :]
-    value = "" if isinstance(problem["input"], dict | BaseModel) else f" is {json.dumps(problem['input'])};"
-    return ": ".join(part for part in (str(path), key, f"{value} {message}{more}".strip()) if part)
-
-
-def _dotted(location: tuple[int | str, ...], inside: tuple[str, ...]) -> str:
-    """A key as the file has it: pydantic also names the kind that a section was taken for."""
-    where = [*inside, *(str(part) for part in location)]
-    sections = kinds(*data.PACKAGES, *networks.PACKAGES, *samplers.PACKAGES)
-    chosen = {
-        i
-        for i, part in enumerate(where)
-        if i and part in sections and (where[i - 1] in ("data", "network") or where[i - 1].isdecimal())
-    }
-    return ".".join(part for i, part in enumerate(where) if part != "[key]" and i not in chosen)

@@ -23,7 +23,7 @@ from mdm_prime.experiment.sections.samplers import Samplers, SamplerSection
 from mdm_prime.experiment.shape import Shape
 
 PIXEL_CHANNELS, SUPER_TOKENS, SUPER_TOKEN_VALUES = 3, 2, 4096  # 256^3 = 4096^2: three channels as two tokens
-NUMBER_IN_NAME = re.compile(r"l(\d+)(?:-.*)?")  # l4, l4-bound: a variant of 4 sub-tokens a token
+NUMBER_IN_NAME = re.compile(r"l([1-9]\d*)(?:-.*)?")  # l4, l4-bound: a variant of 4 sub-tokens a token
 
 S = TypeVar("S", bound=Section)
 
@@ -194,10 +194,12 @@ class Task(Section):
         vocab_size = SUPER_TOKEN_VALUES if variant.super_tokens else self.data.vocab_size
         limit = (vocab_size - 1).bit_length()
         if ell > limit:
-            raise ValueError(
-                f"{where}.num_subtokens: is {ell}; should be at most {limit}, the binary digits of vocab_size "
-                f"{vocab_size}"
+            key = (
+                f"{where}.num_subtokens: is {ell}" if variant.num_subtokens else f"models: {name} has {ell} sub-tokens"
             )
+            raise ValueError(f"{key}; should be at most {limit}, the binary digits of vocab_size {vocab_size}")
+        if variant.model == "autoregressive" and ell > 1:
+            raise ValueError(f"{where}.model: is autoregressive; should be masked for {ell} sub-tokens")
         if variant.checkpoint:
             return
         try:
