@@ -58,7 +58,7 @@ def test_the_hash_of_weights_knows_values_and_names():
 @pytest.fixture
 def trained(workplace):
     workplace.set("known_entropy", "sampling", num_samples=70, batch_size=10)
-    workplace.values["known_entropy"]["samplers"] = [
+    workplace.values["tasks"]["known_entropy"]["samplers"] = [
         {"kind": "ancestral", "num_steps": 4},
         {"kind": "euler", "num_steps": 2},
     ]
