@@ -233,7 +233,7 @@ def test_labels_that_fit_nothing_are_one_line(images, capsys, labels):
 
 
 def test_a_task_without_images_is_one_line(images, capsys):
-    assert "task 'text' has no images; allowed: digits" in fails(images, capsys, "features", "text")
+    assert "'text' is not in scale 'tiny'; allowed: digits" in fails(images, capsys, "features", "text")
 
 
 class FakeInception(torch.nn.Module):
@@ -266,7 +266,7 @@ def test_with_inception_the_distance_is_fid_and_there_is_no_classifier(images, m
 def test_missing_inception_weights_are_one_line(images, capsys, tmp_path, verb):
     change(images, "fidelity", inception_weights=str(tmp_path / "inception.pth"))
     line = fails(images, capsys, *verb)
-    assert f"tasks.digits: fidelity.inception_weights: no such file: {tmp_path / 'inception.pth'}" in line
+    assert f"tasks.digits.fidelity.inception_weights: no such file: {tmp_path / 'inception.pth'}" in line
 
 
 def test_images_of_three_channels_and_256_values(images):

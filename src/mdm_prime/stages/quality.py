@@ -66,7 +66,7 @@ def quality(workspace: Workspace, name: str) -> None:
 def _samples(workspace: Workspace, run: Run, num_samplers: int) -> NDArray[np.unsignedinteger]:
     """(S, N, L) memory-mapped pixels. Raises UserError when they are missing, of another shape or out of range."""
     path, _ = layout.sample_files(workspace.root, run.name)
-    again = f"draw them again: mdm-prime sample {run.name}"
+    again = f"draw them again: {workspace.hint('sample', run.name)}"
     try:
         samples: NDArray[np.unsignedinteger] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
