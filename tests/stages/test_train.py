@@ -85,7 +85,7 @@ def test_killed_or_stopped_training_ends_with_the_bytes_of_an_uninterrupted_one(
         time.sleep(0.001)
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == 143, error
     stopped_at = checkpoint.load(state)[1]["step"]
     assert killed_at < stopped_at < 600
     lines = error.strip().splitlines()
