@@ -38,11 +38,14 @@ tasks:
     models: [l2, super, l2-mixture]
     variants:
       l2:
-        checkpoint: {format: official-image, address: image/l2.pth}
+        checkpoint: {format: official-image, address: image/l2.pth, head_width: 32}
         samplers:
           - {kind: euler, num_steps: 3, draws: marginals, temperature: {a: -0.2, n: 1.0, b: 1.0}}
-      super: {super_tokens: true, carry_over: false, checkpoint: {format: official-image, address: image/super.pth}}
-      l2-mixture: {checkpoint: {format: official-image, address: image/mixture.pth, weights: raw}}
+      super:
+        super_tokens: true
+        carry_over: false
+        checkpoint: {format: official-image, address: image/super.pth, head_width: 32}
+      l2-mixture: {checkpoint: {format: official-image, address: image/mixture.pth, weights: raw, head_width: 32}}
 """
 
 
@@ -54,7 +57,7 @@ def write(folder, name="official-tiny", change=lambda values: None):
     save(text / "arm.ckpt", official_files.text(ell=1, base=300, autoregressive=True, **TEXT_SIZES))
     save(text / "l1.ckpt", official_files.text(ell=1, base=300, **TEXT_SIZES))
     save(text / "l2.ckpt", official_files.text(ell=2, base=18, **TEXT_SIZES))
-    prime = {"ell": 2, "base": 16, "vocab_size": 256, "size": 8, "width": 192}
+    prime = {"ell": 2, "base": 16, "vocab_size": 256, "size": 8, "width": 96}
     save(image / "l2.pth", official_files.image(**prime))
     save(image / "mixture.pth", official_files.image(**prime, components=3))
     save(image / "super.pth", official_files.image(ell=1, base=4096, vocab_size=4096, channels=2, size=8, width=64))

@@ -58,6 +58,7 @@ def quality(workspace: Workspace, name: str) -> None:
         output = layout.quality_file(workspace.root, name)
         head = {"task": run.task, "dataset": settings.data.dataset, "variant": run.variant}
         head |= {key: described[key] for key in HEAD}
+        head |= {"source": described["source"]} if "source" in described else {}  # of a checkpoint
         head |= {"features": features_name(run.task, settings.fidelity), "distance_name": distance}
         files.write_json(output, head | {"rows": rows})
         tracked.artifact(output)
