@@ -56,6 +56,7 @@ def dit(ell: int, vocab_size: int) -> DiT:
         base={1: 64, 3: 4}[ell],
         num_subtokens=ell,
         vocab_size=vocab_size,
+        length=64,
         width=48,
         blocks=2,
         heads=4,

@@ -144,7 +144,7 @@ def test_one_subtoken_is_the_cross_entropy_of_a_masked_diffusion_model(vocab_siz
 def small_network(ell, vocab_size, base):
     torch.manual_seed(0)
     network = DiT(
-        base=base, num_subtokens=ell, vocab_size=vocab_size, width=12, blocks=1, heads=2, conditioning_width=4
+        base=base, num_subtokens=ell, vocab_size=vocab_size, length=8, width=12, blocks=1, heads=2, conditioning_width=4
     ).double()
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.3)
@@ -245,6 +245,7 @@ def causal_network(vocab_size, dtype=torch.float64):
         base=vocab_size,
         num_subtokens=1,
         vocab_size=vocab_size,
+        length=8,
         width=12,
         blocks=2,
         heads=2,

@@ -188,12 +188,13 @@ def test_monte_carlo_gives_every_number_of_masks_its_share():
 
 
 def test_rows_of_the_default_parameters():
-    default = config.load(DEFAULT)
-    rows = oracle.oracle_rows(default, make_source(default.known_entropy.data))
+    task = config.load(DEFAULT).task("known_entropy")
+    settings = task.oracle
+    rows = oracle.oracle_rows(settings, make_source(task.data))
     known = [row for row in rows if row["source"] == "known_entropy"]
     bits = [row for row in rows if row["source"] == "copies of one bit"]
-    assert tuple(row["num_subtokens"] for row in known) == default.oracle.num_subtokens
-    assert tuple(row["num_subtokens"] for row in bits) == default.oracle.copies_of_one_bit
+    assert tuple(row["num_subtokens"] for row in known) == settings.num_subtokens
+    assert tuple(row["num_subtokens"] for row in bits) == settings.copies_of_one_bit
     for row in rows:
         assert row["method"] == "enumeration"
         assert row["joint_loss_stderr"] == row["nelbo_stderr"] == 0.0
@@ -204,9 +205,9 @@ def test_rows_of_the_default_parameters():
 
 
 def test_rows_beyond_max_states_are_monte_carlo():
-    default = config.load(DEFAULT)
-    few = default.oracle.model_copy(update={"max_states": 7000, "num_samples": 500})
-    rows = oracle.oracle_rows(default.model_copy(update={"oracle": few}), make_source(default.known_entropy.data))
+    task = config.load(DEFAULT).task("known_entropy")
+    few = task.oracle.model_copy(update={"max_states": 7000, "num_samples": 500})
+    rows = oracle.oracle_rows(few, make_source(task.data))
     methods = {(row["source"], row["num_subtokens"]): row["method"] for row in rows}
     assert methods["known_entropy", 1] == "enumeration"  # 9^4 = 6561 states
     assert methods["known_entropy", 2] == "monte carlo"

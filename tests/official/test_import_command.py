@@ -163,7 +163,7 @@ def test_a_file_that_cannot_be_fetched(tmp_path, monkeypatch, capsys, error):
 
 def test_without_a_network(tmp_path):
     """The hub's own error, offline, is one line too."""
-    code = "import sys; from mdm_prime import cli; sys.exit(cli.main(sys.argv[1:]))"
+    code = "import sys; from mdm_prime.cli import main; sys.exit(main.main(sys.argv[1:]))"
     address = f"hf://owner/name/file.ckpt@{REVISION}"
     command = [sys.executable, "-c", code, "import-checkpoint", "--format", "official-text", address, "--output", "out"]
     environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PATH": "", "OMP_NUM_THREADS": "1"}

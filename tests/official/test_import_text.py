@@ -82,7 +82,7 @@ def test_mdlm_counts_the_mask_among_its_outputs_and_this_project_does_not(tmp_pa
     import_checkpoint(str(path), tmp_path / "out", layout="official-text", weights="raw")
     made, network = imported.load(tmp_path / "out")
     state = by_formula(text_shapes(**sizes), 0)
-    wide = DiT(base=13, num_subtokens=1, vocab_size=14, width=24, blocks=2, heads=3, conditioning_width=6)
+    wide = DiT(base=13, num_subtokens=1, vocab_size=14, length=5, width=24, blocks=2, heads=3, conditioning_width=6)
     wide.load_state_dict({name: state[official_name(name)] for name in wide.state_dict()})
     y = torch.randint(0, 14, (3, 5, 1), generator=torch.Generator().manual_seed(0))
     t, where = torch.zeros(3), torch.ones(3, 5, dtype=torch.bool)

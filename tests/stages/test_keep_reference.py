@@ -1,11 +1,15 @@
 """keep-reference: copies with where they come from, or one line and nothing touched."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from mdm_prime.errors import UserError
+from mdm_prime.experiment import config
 from mdm_prime.stages.reference import keep_reference
+
+TINY = config.load(Path(__file__).parents[2] / "params" / "smoke.yaml").model_copy(update={"scale": "tiny"})
 
 
 def write_journal(results, run_id, *events):
@@ -14,13 +18,13 @@ def write_journal(results, run_id, *events):
     (folder / f"{run_id}.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
 
 
-def start(stage, time, parent=None, commit="abc"):
+def start(stage, time, parent=None, commit="abc", name="tiny"):
     tags = {"git.commit": commit, "git.dirty": "false"}
     return {
         "event": "start",
         "time": time,
         "stage": stage,
-        "name": "tiny",
+        "name": name,
         "parent": parent,
         "params": {},
         "tags": tags,
@@ -30,8 +34,8 @@ def start(stage, time, parent=None, commit="abc"):
 @pytest.fixture
 def results(tmp_path):
     for name in ("tables", "figures"):
-        (tmp_path / "results" / name).mkdir(parents=True)
-        (tmp_path / "results" / name / "a.csv").write_text(name)
+        (tmp_path / "results/tiny" / name).mkdir(parents=True)
+        (tmp_path / "results/tiny" / name / "a.csv").write_text(name)
     return tmp_path / "results"
 
 
@@ -39,11 +43,13 @@ def test_tables_figures_and_where_they_were_made(results):
     end = {"event": "end", "status": "FINISHED"}
     write_journal(results, "pipeline-old", start("pipeline", 0, commit="old"), {**end, "time": 9_000_000})
     write_journal(results, "pipeline-new", start("pipeline", 10_000_000), {**end, "time": 10_600_000})
+    other = start("pipeline", 20_000_000, commit="of another scale", name="default")
+    write_journal(results, "pipeline-other", other, {**end, "time": 20_600_000})
     write_journal(results, "train-1", start("train", 10_100_000, "pipeline-new"), {**end, "time": 10_200_000})
     reference = results / "reference"
     reference.mkdir()
     (reference / "stale.txt").write_text("of an older run")
-    keep_reference(results, reference)
+    keep_reference(TINY, results, reference)
     assert (reference / "tables/a.csv").read_text() == "tables"
     assert (reference / "figures/a.csv").read_text() == "figures"
     assert not (reference / "stale.txt").exists()
@@ -55,13 +61,13 @@ def test_tables_figures_and_where_they_were_made(results):
 def test_without_a_finished_pipeline_nothing_is_touched(results):
     reference = results / "reference"
     write_journal(results, "pipeline-new", start("pipeline", 0), {"event": "end", "time": 1, "status": "FAILED"})
-    with pytest.raises(UserError, match="no finished pipeline run"):
-        keep_reference(results, reference)
+    with pytest.raises(UserError, match=r"no finished pipeline run; make one with: snakemake .* scale=tiny"):
+        keep_reference(TINY, results, reference)
     assert not reference.exists()
 
 
 def test_without_figures(results, tmp_path):
-    (results / "figures/a.csv").unlink()
-    (results / "figures").rmdir()
-    with pytest.raises(UserError, match="figures: not there"):
-        keep_reference(results, tmp_path / "reference")
+    (results / "tiny/figures/a.csv").unlink()
+    (results / "tiny/figures").rmdir()
+    with pytest.raises(UserError, match=r"figures: not there; make it with: snakemake .* scale=tiny -- results/"):
+        keep_reference(TINY, results, tmp_path / "reference")

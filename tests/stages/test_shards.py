@@ -5,9 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from mdm_prime import files
 from mdm_prime.errors import UserError
+from mdm_prime.evaluation import likelihood
 from mdm_prime.stages import sample as stage
 from mdm_prime.stages.shards import ranges, resume, weights_hash
+from mdm_prime.training import checkpoint
 
 RUN = "known_entropy/l2/seed0"
 
@@ -58,7 +61,7 @@ def test_the_hash_of_weights_knows_values_and_names():
 @pytest.fixture
 def trained(workplace):
     workplace.set("known_entropy", "sampling", num_samples=70, batch_size=10)
-    workplace.values["known_entropy"]["samplers"] = [
+    workplace.values["tasks"]["known_entropy"]["samplers"] = [
         {"kind": "ancestral", "num_steps": 4},
         {"kind": "euler", "num_steps": 2},
     ]
@@ -97,6 +100,88 @@ def test_neither_shards_nor_kills_change_a_bit(trained, monkeypatch):
     assert not kept.exists()
 
 
+def likelihoods(workplace):
+    return workplace.file(RUN, "likelihood.json").read_bytes()
+
+
+def counted_losses(monkeypatch, last=None):
+    """The sizes of the batches that are evaluated; a Ctrl-C comes in place of the one after `last`."""
+    seen = []
+
+    def losses(denoiser, x, *rest, original=likelihood.sequence_losses, **options):
+        if len(seen) == last:
+            raise KeyboardInterrupt
+        seen.append(len(x))
+        return original(denoiser, x, *rest, **options)
+
+    monkeypatch.setattr(likelihood, "sequence_losses", losses)
+    return seen
+
+
+@pytest.fixture
+def half_evaluated(trained, monkeypatch):
+    """Three of five parts are finished; and what the whole evaluation gave before."""
+    trained.set("known_entropy", "evaluation", num_samples=90, batch_size=10)
+    assert trained.run("evaluate", RUN) == 0
+    whole = likelihoods(trained)
+    trained.set("known_entropy", "evaluation", shard_size=20)
+    trained.file(RUN, "likelihood.json").unlink()
+    with monkeypatch.context() as patch:
+        assert counted_losses(patch, last=7) == []
+        assert trained.run("evaluate", RUN) == 130
+    assert not trained.file(RUN, "likelihood.json").exists()
+    return trained, whole
+
+
+def test_neither_shards_nor_kills_change_a_bit_of_a_likelihood(half_evaluated, monkeypatch):
+    workplace, whole = half_evaluated
+    folder = workplace.file(RUN, "likelihood.json").parent / ".seed0-shards"
+    assert sorted(path.name for path in folder.iterdir()) == ["0.npz", "1.npz", "2.npz", "identity.json"]
+    seen = counted_losses(monkeypatch)
+    assert workplace.run("evaluate", RUN) == 0
+    assert seen == [10] * 3
+    assert likelihoods(workplace) == whole
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("other", ["weights", "seed", "shard_size", "data"])
+def test_parts_of_another_likelihood_are_not_used(half_evaluated, monkeypatch, other):
+    workplace, whole = half_evaluated
+    if other == "weights":
+        path = workplace.file(RUN, "weights.safetensors")
+        weights, metadata = checkpoint.load(path)
+        checkpoint.save(path, {name: value + 0.01 for name, value in weights.items()}, metadata)
+    elif other == "data":
+        other_data(workplace)
+    else:
+        workplace.set("known_entropy", "evaluation", **{other: {"seed": 1, "shard_size": 30}[other]})
+    seen = counted_losses(monkeypatch)
+    assert workplace.run("evaluate", RUN) == 0
+    assert seen == [10] * 9
+    assert (likelihoods(workplace) == whole) == (other == "shard_size")
+
+
+def other_data(workplace):
+    """The same run of other held-out sequences, with the same weights, as a checkpoint imported again has them."""
+    folder = workplace.root / "known_entropy/data"
+    np.save(folder / "heldout.npy", np.load(folder / "heldout.npy")[::-1])
+    meta = files.read_json(folder / "meta.json")
+    files.write_json(folder / "meta.json", meta | {"sha256": "0" * 64})
+    described_file, weights_file = workplace.file(RUN, "run.json"), workplace.file(RUN, "weights.safetensors")
+    digest = f"{workplace.workspace.config.run(RUN).digest} {'0' * 64}"
+    files.write_json(described_file, files.read_json(described_file) | {"digest": digest})
+    weights, metadata = checkpoint.load(weights_file)
+    checkpoint.save(weights_file, weights, metadata | {"digest": digest})
+
+
+def test_parts_are_left_to_nobody_when_shards_are_given_up(half_evaluated):
+    workplace, whole = half_evaluated
+    workplace.set("known_entropy", "evaluation", shard_size=None)
+    assert workplace.run("evaluate", RUN) == 0
+    assert likelihoods(workplace) == whole
+    assert not list(workplace.file(RUN, "likelihood.json").parent.glob(".*"))
+
+
 def test_other_weights_draw_everything_again(trained, monkeypatch):
     def killed(*arguments):
         raise KeyboardInterrupt
@@ -117,7 +202,8 @@ def test_other_weights_draw_everything_again(trained, monkeypatch):
     assert drawn == ["ancestral", "euler"]
 
 
-def test_shards_hold_whole_batches(trained, capsys):
-    trained.set("known_entropy", "sampling", shard_size=15)
+@pytest.mark.parametrize("section", ["sampling", "evaluation"])
+def test_shards_hold_whole_batches(trained, capsys, section):
+    trained.set("known_entropy", section, shard_size=15, batch_size=10)
     assert trained.run("sample", RUN) == 2
-    assert "sampling.shard_size: is 15; should be a multiple of batch_size 10" in capsys.readouterr().err
+    assert f"{section}.shard_size: is 15; should be a multiple of batch_size 10" in capsys.readouterr().err

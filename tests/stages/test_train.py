@@ -85,7 +85,7 @@ def test_killed_or_stopped_training_ends_with_the_bytes_of_an_uninterrupted_one(
         time.sleep(0.001)
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == 143, error
     stopped_at = checkpoint.load(state)[1]["step"]
     assert killed_at < stopped_at < 600
     lines = error.strip().splitlines()
@@ -157,7 +157,7 @@ def test_a_damaged_state_is_one_line(prepared, capsys, content):
 
 def test_without_data_the_message_says_how_to_make_it(workplace, capsys):
     assert workplace.run("train", RUN) == 2
-    assert capsys.readouterr().err.strip().endswith("make it with: mdm-prime data known_entropy")
+    assert capsys.readouterr().err.strip().endswith(f"make it with: {workplace.hint('data', 'known_entropy')}")
 
 
 @pytest.mark.parametrize("change", [{"length": 3}, {"vocab_size": 6}])
@@ -166,7 +166,7 @@ def test_data_of_other_parameters_is_not_used(prepared, capsys, change):
     assert prepared.run("train", RUN) == 2
     error = capsys.readouterr().err.strip()
     assert "wanted" in error
-    assert error.endswith("make it with: mdm-prime data known_entropy")
+    assert error.endswith(f"make it with: {prepared.hint('data', 'known_entropy')}")
     assert "\n" not in error
 
 

@@ -44,6 +44,7 @@ def network(dropout=0.0):
         base=SUBTOKENIZER.base,
         num_subtokens=2,
         vocab_size=5,
+        length=8,
         width=12,
         blocks=1,
         heads=2,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mdm_prime import engines
-from mdm_prime.errors import UserError
+from mdm_prime.errors import TrainingInterruptedError, UserError
 from mdm_prime.experiment import config, layout
 
 FAILURES = "MDM_PRIME_FAILURES"  # environment variable: a file of Snakemake's, which repeats the lines in it at its end
@@ -92,6 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(options, f"{error.filename or 'input/output'}: {error.strerror or error}")
     except KeyboardInterrupt:
         return 130
+    except TrainingInterruptedError as error:
+        print(f"mdm-prime: {error}", file=sys.stderr)
+        return 143
     return status or 0
 
 

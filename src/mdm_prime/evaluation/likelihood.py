@@ -112,24 +112,9 @@ def masked_likelihood(
         weighted: Tensor = torch.stack(losses).double() * (size / number.double())
         return weighted.cpu()
 
-    parts = list(range(0, num_samples, shard_size or num_samples))
-    missing = set(range(len(parts)) if kept is None else kept.missing())
-    sums: list[Tensor] = []
-    for index, first in enumerate(parts):
-        last = min(first + (shard_size or num_samples), num_samples)
-        if kept is not None and index not in missing:
-            found = kept.load(index)
-            sums.append(torch.from_numpy(found["sums"]))
-            generator.set_state(torch.from_numpy(found["generator"]))  # as it was behind this part
-            continue
-        for start in range(first, last, batch_size):
-            sums.append(evaluated(slice(start, min(start + batch_size, last))))
-            report(min(start + batch_size, last))
-        if kept is not None:
-            part = torch.cat(sums[-len(range(first, last, batch_size)) :], 1)
-            kept.save(index, sums=part.numpy(), generator=generator.get_state().numpy())
-    joint, marginal = torch.cat(sums, 1) / tokens.shape[1]
-    return Likelihood(_estimate(marginal, order), _estimate(joint, order), num_samples)
+    sums = _in_parts(num_samples, batch_size, evaluated, generator, report, kept, shard_size)
+    joint, marginal = sums / tokens.shape[1]
+    return Likelihood(_estimate(marginal, tokens, order), _estimate(joint, tokens, order), num_samples)
 
 
 def autoregressive_likelihood(
@@ -140,27 +125,73 @@ def autoregressive_likelihood(
     batch_size: int,
     device: torch.device,
     report: Callable[[int], None] = lambda done: None,
+    kept: Kept | None = None,
+    shard_size: int | None = None,
 ) -> Likelihood:
     """The exact negative log-likelihood of every sequence of tokens (N, L); the standard error is over sequences."""
-    sums = []
-    for start in range(0, len(tokens), batch_size):
-        x = torch.from_numpy(tokens[start : start + batch_size].astype(np.int64)).to(device)
+
+    def evaluated(batch: slice) -> Tensor:
+        x = torch.from_numpy(tokens[batch].astype(np.int64)).to(device)
         with torch.no_grad():
-            sums.append(autoregressive_loss(network, x, start_id).double().cpu())
-        report(min(start + batch_size, len(tokens)))
-    exact = _estimate(torch.cat(sums) / tokens.shape[1], np.arange(len(tokens)))
+            return autoregressive_loss(network, x, start_id).double().cpu()
+
+    sums = _in_parts(len(tokens), batch_size, evaluated, torch.Generator(), report, kept, shard_size)
+    exact = _estimate(sums / tokens.shape[1], tokens, np.arange(len(tokens)))
     return Likelihood(exact, exact, len(tokens))
 
 
-def _estimate(values: Tensor, sequence: NDArray[np.int64]) -> Estimate:
-    """Mean of values (M,) and its standard error; sequence (M,) says which held-out sequence each was drawn from.
+def different(sequences: Iterable[NDArray[np.unsignedinteger]]) -> int:
+    """How many sequences differ from each other; FEWEST for more."""
+    seen = set()
+    for sequence in sequences:
+        seen.add(sequence.tobytes())
+        if len(seen) == FEWEST:
+            break
+    return len(seen)
+
+
+def _in_parts(
+    total: int,
+    batch_size: int,
+    evaluated: Callable[[slice], Tensor],
+    generator: torch.Generator,
+    report: Callable[[int], None],
+    kept: Kept | None,
+    shard_size: int | None,
+) -> Tensor:
+    """What `evaluated` gives of `total` draws, (..., M) float64 of a batch of M; finished parts are taken from `kept`.
+
+    The state of the generator behind a part is kept with it, so that the next part draws the same either way.
+    """
+    missing = None if kept is None else set(kept.missing())
+    found = []
+    for index, first in enumerate(range(0, total, shard_size or total)):
+        last = min(first + (shard_size or total), total)
+        if kept is not None and missing is not None and index not in missing:
+            part = kept.load(index)
+            found.append(torch.from_numpy(part["values"]))
+            generator.set_state(torch.from_numpy(part["generator"]))
+            continue
+        batches = []
+        for start in range(first, last, batch_size):
+            batches.append(evaluated(slice(start, min(start + batch_size, last))))
+            report(min(start + batch_size, last))
+        found.append(torch.cat(batches, -1))
+        if kept is not None:
+            kept.save(index, values=found[-1].numpy(), generator=generator.get_state().numpy())
+    return torch.cat(found, -1)
+
+
+def _estimate(values: Tensor, tokens: NDArray[np.unsignedinteger], sequence: NDArray[np.int64]) -> Estimate:
+    """Mean of values (M,) and its standard error; sequence (M,) says which row of tokens each was drawn from.
 
     Draws from one sequence share its deviation, so their errors are added up before they are squared: held-out data
-    gone through again and again leaves the error of its choice. Of fewer than FEWEST sequences it is NaN: unknown.
+    gone through again and again leaves the error of its choice. It is NaN, unknown, where fewer than FEWEST sequences
+    differ from each other: those that happen to be alike would seem to leave no error.
     """
     numbers, places = np.unique(sequence, return_inverse=True)
     count = len(numbers)
-    if count < FEWEST:
+    if different(tokens[number] for number in numbers) < FEWEST:
         return Estimate(float(values.mean()), float("nan"))
     errors = values.new_zeros(count).index_add(0, torch.from_numpy(places), values - values.mean())
     return Estimate(float(values.mean()), float((errors.square().sum() * count / (count - 1)).sqrt() / len(values)))

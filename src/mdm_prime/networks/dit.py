@@ -38,6 +38,7 @@ class DiTNetwork(NetworkSection):
             base=shape.base,
             num_subtokens=shape.num_subtokens,
             vocab_size=shape.vocab_size,
+            length=shape.length,
             causal=shape.causal,
             **self.model_dump(exclude={"kind"}),
         )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from mdm_prime import files, tracking
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.sections.models import Evaluation
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
 from mdm_prime.stages import shards
-from mdm_prime.stages.networks import Loaded, facts, load, tags, tokens_of
+from mdm_prime.stages.networks import load, tags, tokens_of
 from mdm_prime.stages.workspace import Workspace
 
 
@@ -22,9 +20,9 @@ def evaluate(workspace: Workspace, name: str) -> None:
     run, device = workspace.config.run(name), workspace.device()
     settings = workspace.config.task(run.task).evaluation
     tokens = tokens_of(run, workspace.tokens(run.task, "heldout"))
-    if len(tokens) < likelihood.FEWEST:
+    if (few := likelihood.different(tokens)) < likelihood.FEWEST:
         raise UserError(
-            f"tasks.{run.task}.data: {len(tokens)} held-out sequences; a standard error needs at least "
+            f"tasks.{run.task}.data: {few} different held-out sequences; a standard error needs at least "
             f"{likelihood.FEWEST}"
         )
     loaded = load(workspace, run, device)
@@ -41,6 +39,9 @@ def evaluate(workspace: Workspace, name: str) -> None:
         def report(done: int) -> None:
             update(done, "draws")
 
+        parts = shards.ranges(len(tokens) if exact else settings.num_samples, settings.shard_size)
+        identity = shards.identity(loaded, evaluation=settings.model_dump(mode="json"))
+        kept = shards.resume(folder, identity, len(parts)) if settings.shard_size else None
         if exact:
             found = likelihood.autoregressive_likelihood(
                 loaded.network,
@@ -49,10 +50,10 @@ def evaluate(workspace: Workspace, name: str) -> None:
                 batch_size=settings.batch_size,
                 device=device,
                 report=report,
+                kept=kept,
+                shard_size=settings.shard_size,
             )
         else:
-            parts = shards.ranges(settings.num_samples, settings.shard_size)
-            kept = shards.resume(folder, _identity(loaded, run, settings), len(parts)) if settings.shard_size else None
             found = likelihood.masked_likelihood(
                 loaded.network,
                 tokens,
@@ -67,22 +68,16 @@ def evaluate(workspace: Workspace, name: str) -> None:
                 kept=kept,
                 shard_size=settings.shard_size,
             )
+        if math.isnan(found.nelbo.stderr):
+            raise UserError(
+                f"tasks.{run.task}.evaluation.num_samples: is {settings.num_samples}, which drew fewer than "
+                f"{likelihood.FEWEST} different sequences; raise it"
+            )
         values = found.values()
         tracked.metric(0, values | in_usual_units(run, found))
-        described = facts(run, loaded.network, loaded.described["train_tokens"])
-        described |= {key: loaded.described[key] for key in ("components", "source") if key in loaded.described}
-        files.write_json(output, described | {"num_samples": found.num_samples, "exact": exact} | values)
+        files.write_json(output, loaded.facts | {"num_samples": found.num_samples, "exact": exact} | values)
         tracked.artifact(output)
     shards.Shards(folder, 0).remove()
-
-
-def _identity(loaded: Loaded, run: Run, settings: Evaluation) -> dict[str, Any]:
-    """What the parts of an evaluation depend on, apart from the code."""
-    return {
-        "run": run.digest,
-        "weights": shards.weights_hash(loaded.network),
-        "evaluation": settings.model_dump(mode="json"),
-    }
 
 
 def in_usual_units(run: Run, found: likelihood.Likelihood) -> dict[str, float]:

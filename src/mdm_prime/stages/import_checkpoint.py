@@ -53,11 +53,11 @@ def import_run(workspace: Workspace, name: str) -> None:
             "network": imported.network.model_dump(mode="json"),
             "schedule": imported.schedule,
             "exponent": imported.exponent,
-            "carry_over_of_file": imported.carry_over,
-            "source": imported.source.model_dump(mode="json"),
+            "source": imported.source.model_dump(mode="json") | {"carry_over": imported.carry_over},
             "config": run.model_dump(mode="json"),
             "digest": digest,
         }
+        described_file.unlink(missing_ok=True)  # so that a kill leaves no weights beside another's description
         checkpoint.save(weights_file, network.state_dict(), {"digest": digest})
         files.write_json(described_file, described)
         tracked.link("weights", weights_file)
@@ -75,4 +75,4 @@ def _check_is_said(run: Run, found: Imported) -> None:
     }
     for key, value in said.items():
         if (has := getattr(found, key)) != value:
-            raise FormatError(f"{key}: the file has {has}, the params of {run.task} say {value}")
+            raise FormatError(f"{key}: the file has {has}, the params of {run.task}/{run.variant} say {value}")

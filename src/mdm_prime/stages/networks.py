@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import nn
 
 from mdm_prime import files
@@ -19,6 +20,7 @@ from mdm_prime.core.super_tokens import to_super_tokens
 from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
+from mdm_prime.experiment.sections.networks import Network
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint
@@ -33,12 +35,14 @@ class Loaded:
         subtokenizer: the map between the tokens that it sees and sub-tokens.
         schedule: the noise that it was trained with.
         described: its run.json.
+        facts: what its run's result files say of it.
     """
 
     network: nn.Module
     subtokenizer: Subtokenizer
     schedule: Schedule
     described: dict[str, Any]
+    facts: dict[str, Any]
 
 
 def load(workspace: Workspace, run: Run, device: torch.device) -> Loaded:
@@ -52,11 +56,13 @@ def load(workspace: Workspace, run: Run, device: torch.device) -> Loaded:
         raise UserError(f"{weights_file}: made with other parameters or data; make it again: {again}")
     section = run.network
     if run.checkpoint is not None:
-        section = type(section).model_validate(described["network"])
+        section = TypeAdapter(Network).validate_python(described["network"])
     network = section.build(run.shape).to(device)
     network.load_state_dict(weights)
     schedule = schedules.by_name(described["schedule"], described["exponent"])
-    return Loaded(network.eval(), subtokenizer_of(run), schedule, described)
+    told = facts(run, network, described["train_tokens"])
+    told |= {key: described[key] for key in ("components", "source") if key in described}  # of a checkpoint's file
+    return Loaded(network.eval(), subtokenizer_of(run), schedule, described, told)
 
 
 def subtokenizer_of(run: Run) -> Subtokenizer:
@@ -90,7 +96,7 @@ def minimised(run: Run) -> str:
 
 
 def facts(run: Run, network: nn.Module, train_tokens: int | None) -> dict[str, Any]:
-    """What a run's result files say of its network: the head of run.json, likelihoods, samples and distances."""
+    """The head of run.json, and of every result file of a run."""
     return {
         "task": run.task,
         "variant": run.variant,

@@ -58,6 +58,7 @@ def quality(workspace: Workspace, name: str) -> None:
         output = layout.quality_file(workspace.root, name)
         head = {"task": run.task, "dataset": settings.data.dataset, "variant": run.variant}
         head |= {key: described[key] for key in HEAD}
+        head |= {"source": described["source"]} if "source" in described else {}  # of a checkpoint
         head |= {"features": features_name(run.task, settings.fidelity), "distance_name": distance}
         files.write_json(output, head | {"rows": rows})
         tracked.artifact(output)
@@ -66,7 +67,7 @@ def quality(workspace: Workspace, name: str) -> None:
 def _samples(workspace: Workspace, run: Run, num_samplers: int) -> NDArray[np.unsignedinteger]:
     """(S, N, L) memory-mapped pixels. Raises UserError when they are missing, of another shape or out of range."""
     path, _ = layout.sample_files(workspace.root, run.name)
-    again = f"draw them again: mdm-prime sample {run.name}"
+    again = f"draw them again: {workspace.hint('sample', run.name)}"
     try:
         samples: NDArray[np.unsignedinteger] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from mdm_prime import files, tracking
 from mdm_prime.core.samples import Record, Samples
@@ -16,17 +16,13 @@ from mdm_prime.core.super_tokens import from_super_tokens
 from mdm_prime.data.arrays import token_dtype
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.sections.models import Sampling
 from mdm_prime.experiment.sections.samplers import SamplerSection
 from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
 from mdm_prime.samplers.exact import prior_sample
-from mdm_prime.stages.networks import Loaded, facts, load, tags
-from mdm_prime.stages.shards import Shards, ranges, resume, weights_hash
+from mdm_prime.stages import shards
+from mdm_prime.stages.networks import Loaded, load, tags
 from mdm_prime.stages.workspace import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 
 def sample(workspace: Workspace, name: str) -> None:
@@ -42,7 +38,8 @@ def sample(workspace: Workspace, name: str) -> None:
         )
     array, description = layout.sample_files(workspace.root, name)
     kept = array.parent.parent / f".{array.parent.name}-shards"
-    params = settings.model_dump() | {"samplers": [sampler.model_dump(mode="json") for sampler in samplers]}
+    sampling = settings.model_dump(mode="json")
+    params = sampling | {"samplers": [sampler.model_dump(mode="json") for sampler in samplers]}
     with (
         tracking.stage(
             workspace.results, stage="sample", name=name, params=params, tags=tags(workspace, run)
@@ -55,18 +52,20 @@ def sample(workspace: Workspace, name: str) -> None:
             def report(done: int, base: int = number * settings.num_samples, of: str = sampler.name) -> None:
                 update(base + done, f"samples ({of})")
 
-            parts = ranges(settings.num_samples, settings.shard_size)
-            identity = _identity(loaded.network, run, sampler, settings, prefix)
-            shards = resume(kept / str(number), identity, len(parts))
-            _draw_missing(shards, parts, loaded, run, sampler, settings, prefix, report)
-            found = shards.joined()
+            parts = shards.ranges(settings.num_samples, settings.shard_size)
+            identity = shards.identity(
+                loaded, sampler=sampler.model_dump(mode="json"), sampling=sampling, prefix=prefix.tolist()
+            )
+            finished = shards.resume(kept / str(number), identity, len(parts))
+            for index in finished.missing():
+                x, nfe = draw(loaded, run, sampler, parts[index], settings.batch_size, settings.seed, prefix, report)
+                finished.save(index, x=as_stored(run, x), nfe=nfe.numpy())
+            found = finished.joined()
             drawn.append(found["x"])
             rows.append(_row(run, sampler, found["nfe"]) | {"texts": run.data.decode(data_folder, found["x"])})
         with files.replacing(array) as temporary:
             np.save(temporary, np.stack(drawn))
-        head = facts(run, loaded.network, None)
-        del head["parameters"], head["train_tokens"], head["base"]
-        head["components"] = loaded.described["components"]
+        head = {key: value for key, value in loaded.facts.items() if key not in ("parameters", "train_tokens", "base")}
         counts: dict[str, Any] = {"num_samples": settings.num_samples, "length": run.data.length}
         counts |= {"prefix": settings.prefix, "prefix_tokens": len(prefix)}
         files.write_json(description, head | counts | {"samplers": rows})
@@ -81,23 +80,7 @@ def sample(workspace: Workspace, name: str) -> None:
             from mdm_prime.stages.sample_images import write_views
 
             write_views(workspace, run, loaded, device)
-    Shards(kept, 0).remove()
-
-
-def _draw_missing(
-    shards: Shards,
-    parts: list[range],
-    loaded: Loaded,
-    run: Run,
-    sampler: SamplerSection,
-    settings: Sampling,
-    prefix: Tensor,
-    report: Callable[[int], None],
-) -> None:
-    """Draws the shards that are not there: x, (n, L) tokens as the data has them, and nfe, (n,)."""
-    for index in shards.missing():
-        x, nfe = draw(loaded, run, sampler, parts[index], settings.batch_size, settings.seed, prefix, report)
-        shards.save(index, x=as_stored(run, x), nfe=nfe.numpy())
+    shards.Shards(kept, 0).remove()
 
 
 def draw(
@@ -172,19 +155,6 @@ def as_stored(run: Run, x: Tensor) -> NDArray[np.unsignedinteger]:
     if run.super_tokens:
         return from_super_tokens(x).numpy().astype(np.uint8)
     return x.numpy().astype(token_dtype(run.vocab_size))
-
-
-def _identity(
-    network: nn.Module, run: Run, sampler: SamplerSection, settings: Sampling, prefix: Tensor
-) -> dict[str, Any]:
-    """What samples depend on, apart from the code."""
-    return {
-        "run": run.digest,
-        "weights": weights_hash(network),
-        "sampler": sampler.model_dump(mode="json"),
-        "sampling": settings.model_dump(mode="json"),
-        "prefix": prefix.tolist(),
-    }
 
 
 def _row(run: Run, sampler: SamplerSection, nfe: NDArray[np.int64]) -> dict[str, Any]:

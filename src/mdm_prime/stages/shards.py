@@ -16,6 +16,7 @@ from torch import nn
 
 from mdm_prime import files
 from mdm_prime.errors import UserError
+from mdm_prime.stages.networks import Loaded
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -86,8 +87,13 @@ def ranges(total: int, size: int | None) -> list[range]:
     return [range(start, min(start + (size or total), total)) for start in range(0, total, size or total)]
 
 
+def identity(loaded: Loaded, **settings: Any) -> dict[str, Any]:
+    """What parts that a network computes depend on, apart from the code: its run, data and weights, and settings."""
+    return {"digest": loaded.described["digest"], "weights": weights_hash(loaded.network), **settings}
+
+
 def weights_hash(network: nn.Module) -> str:
-    """Hex SHA-256 of a network's weights, for an identity."""
+    """Hex SHA-256 of a network's weights."""
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mdm_prime.core.masking import stratified_times
-from mdm_prime.errors import UserError
+from mdm_prime.errors import TrainingInterruptedError, UserError
 from mdm_prime.experiment.sections.models import Training
 from mdm_prime.training import checkpoint, ema
 from mdm_prime.training.losses import Loss
@@ -29,10 +29,6 @@ class Progress(NamedTuple):
     loss: float
     learning_rate: float
     gradient_norm: float
-
-
-class TrainingInterruptedError(Exception):
-    """Training was asked to stop; its state is saved."""
 
 
 def train(

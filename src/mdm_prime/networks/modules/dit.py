@@ -51,6 +51,7 @@ class DiT(nn.Module):
     Args:
         base: b; the embedding has b + 1 rows, the last for the mask.
         vocab_size: V, the number of logits.
+        length: most tokens of a sequence: those that it was trained on; at later positions it would be guessing.
         time_conditioning: whether t changes the output; the paper's text network has it off.
         causal: whether position i sees positions < = i only.
     """
@@ -61,6 +62,7 @@ class DiT(nn.Module):
         base: int,
         num_subtokens: int,
         vocab_size: int,
+        length: int,
         width: int,
         blocks: int,
         heads: int,
@@ -70,6 +72,7 @@ class DiT(nn.Module):
         causal: bool = False,
     ) -> None:
         super().__init__()
+        self.length = length
         self.time_conditioning = time_conditioning
         self.head_width = width // heads
         self.embedding = SubtokenEmbedding(base, num_subtokens, width)
@@ -80,7 +83,12 @@ class DiT(nn.Module):
         self.head = zero_linear(width, vocab_size)
 
     def forward(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
-        """Y (B, L, ell) int64, t (B,), where (B, L) bool; returns (N, V), rows in the order of `where`."""
+        """Y (B, L, ell) int64, t (B,), where (B, L) bool; returns (N, V), rows in the order of `where`.
+
+        Raises ValueError for longer sequences than the network is for.
+        """
+        if y.shape[1] > self.length:
+            raise ValueError(f"a sequence of {y.shape[1]} tokens; the network is for at most {self.length}")
         conditioning = F.silu(self.time_embedding(t if self.time_conditioning else torch.zeros_like(t)))
         angles = rotary_angles(y.shape[1], self.head_width, y.device)
         h = self.embedding(y)
