@@ -216,7 +216,7 @@ def test_a_classifier_of_other_data_or_parameters_is_refused(measured, capsys, o
 
 def test_one_class_is_nothing_to_classify(images, capsys):
     write_data(images, classes=1)
-    assert "images.digits.data: has 1 class" in fails(images, capsys, "features", "digits")
+    assert "tasks.digits.data: has 1 class" in fails(images, capsys, "features", "digits")
     assert not (images.root / "digits/features").exists()
 
 

@@ -91,8 +91,8 @@ def trained_classifier(
     settings, meta, train = workspace.config.image_task(task), workspace.meta(task), workspace.tokens(task, "train")
     if (classes := meta["corpus"]["classes"]) < 2:
         raise UserError(
-            f"images.{task}.data: has {classes} class, so there is nothing to classify; give "
-            f"images.{task}.fidelity.inception_weights"
+            f"tasks.{task}.data: has {classes} class, so there is nothing to classify; give "
+            f"tasks.{task}.fidelity.inception_weights"
         )
     torch.manual_seed(settings.classifier.seed)
     network = _classifier(settings, meta).to(device)
@@ -122,7 +122,8 @@ def load_extractor(workspace: Workspace, task: str, device: torch.device) -> Ext
     path = layout.classifier_file(workspace.root, task)
     weights, metadata = checkpoint.load(path, device)
     if metadata.get("digest") != _identity(settings, meta):
-        raise UserError(f"{path}: trained with other parameters or data; make it again: mdm-prime features {task}")
+        again = workspace.hint("features", task)
+        raise UserError(f"{path}: trained with other parameters or data; make it again: {again}")
     network = _classifier(settings, meta).to(device)
     network.load_state_dict(weights)
     return ClassifierFeatures(network.eval())
@@ -169,7 +170,7 @@ def _classifier(settings: ImageTask, meta: Mapping[str, Any]) -> ImageClassifier
             num_features=classifier.num_features,
         )
     except ValueError as error:
-        raise UserError(f"images.{meta['task']}.data: {error}; give fidelity.inception_weights") from None
+        raise UserError(f"tasks.{meta['task']}.data: {error}; give fidelity.inception_weights") from None
 
 
 def _identity(settings: ImageTask, meta: Mapping[str, Any]) -> str:
@@ -180,10 +181,8 @@ def _identity(settings: ImageTask, meta: Mapping[str, Any]) -> str:
 
 def _labels(workspace: Workspace, task: str, split: str, count: int, meta: Mapping[str, Any]) -> NDArray[np.int64]:
     """(count,) classes from 0. Raises UserError when they are missing or do not fit the images."""
-    path, again = (
-        layout.data_dir(workspace.root, task) / f"{split}_labels.npy",
-        f"make it with: {workspace.hint('data', task)}",
-    )
+    path = layout.data_dir(workspace.root, task) / f"{split}_labels.npy"
+    again = f"make it with: {workspace.hint('data', task)}"
     try:
         labels: NDArray[np.int64] = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,12 +25,12 @@ from mdm_prime.stages.networks import Loaded, facts, load, tags
 from mdm_prime.stages.shards import Shards, ranges, resume, weights_hash
 from mdm_prime.stages.workspace import Workspace
 
-if TYPE_CHECKING:
-    pass
 
+def sample(workspace: Workspace, name: str) -> str:
+    """Draws what params ask for: samples.npy, (S, N, L) of the data's tokens for S samplers, and samples.json.
 
-def sample(workspace: Workspace, name: str) -> None:
-    """Draws what params ask for: samples.npy, (S, N, L) of the data's tokens for S samplers, and samples.json."""
+    Returns in one line how many samples there are, and what they took.
+    """
     run, device = workspace.config.run(name), workspace.device()
     task, data_folder = workspace.config.task(run.task), layout.data_dir(workspace.root, run.task)
     settings, samplers = task.sampling, task.samplers_of(run.variant)
@@ -82,6 +82,8 @@ def sample(workspace: Workspace, name: str) -> None:
 
             write_views(workspace, run, loaded, device)
     Shards(kept, 0).remove()
+    said = ", ".join(f"{row['name']} with {row['nfe_mean']:.4g} network evaluations" for row in rows)
+    return f"{name}: {settings.num_samples} samples by {said} each"
 
 
 def _draw_missing(
