@@ -1,4 +1,4 @@
-"""The command line: one verb a stage. Heavy libraries are imported by the verb that needs them."""
+"""The command line: each stage is a verb. Heavy libraries are imported by the verb that needs them."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from mdm_prime.reporting.records import Row, number, read_csv
 
 
 def compare(reference: Path, root: Path) -> list[str]:
-    """Differences between the tables of two scales' folders beyond the tolerances, a readable line each.
+    """Differences between the tables of two scales' folders beyond the tolerances: a readable line for each.
 
     Raises UserError when the reference holds no table.
     """
