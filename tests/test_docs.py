@@ -25,7 +25,7 @@ from mdm_prime.core import schedules
 from mdm_prime.core.objectives import token_log_probs
 from mdm_prime.core.subtokens import Subtokenizer, smallest_base
 from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token
-from mdm_prime.evaluation.likelihood import GOLDEN_RATIO, _estimate
+from mdm_prime.evaluation.likelihood import FEWEST, GOLDEN_RATIO, _estimate
 from mdm_prime.evaluation.oracle import copies_of_one_bit, enumerated, terms
 from mdm_prime.experiment import config, found, layout, tasks
 from mdm_prime.experiment.sections.base import Section
@@ -34,12 +34,14 @@ from mdm_prime.reporting import declared
 from mdm_prime.reporting.occupancy import expected_idle_steps
 from mdm_prime.samplers import euler_steps as euler
 from mdm_prime.samplers.euler import EulerSampler
-from project_copy import PROJECT, copy_project, succeed
+from project_copy import PROJECT, copy_project, environment, typed
 
 DOCS, PACKAGE = PROJECT / "docs", PROJECT / "src" / "mdm_prime"
 PAGES = {path.relative_to(PROJECT).as_posix(): path for path in [*sorted(DOCS.glob("*.md")), PROJECT / "README.md"]}
 LOG2 = math.log(2)
 
+COMMANDS = "tests/pipeline/test_commands.py::"
+ENGINES = "tests/pipeline/test_two_engines.py::"
 BY_HAND = "tests/cli/test_main.py::test_what_is_made_by_hand_is_named"
 RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a network nor long
     "mdm-prime check-params": "tests/cli/test_main.py::test_check_params_lists_the_runs",
@@ -50,18 +52,16 @@ RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a ne
     "mdm-prime oracle known_entropy": BY_HAND,
     "mdm-prime idle-steps": BY_HAND,
     "mdm-prime --params params/official.yaml checkpoints": "tests/test_docs.py::test_the_list_of_checkpoints",
-    "snakemake --cores all results/tables/": "tests/test_pipeline.py::test_the_command_makes_every_table",
-    "snakemake --cores all results/tables/claims.csv": "tests/test_pipeline.py::test_a_finished_target_runs_nothing",
-    "snakemake --cores all results/figures/": "tests/test_pipeline.py::test_a_finished_target_runs_nothing",
-    "snakemake --cores all --config scale=smoke -- results/tables/": (
-        "tests/test_pipeline.py::test_a_finished_target_runs_nothing"
-    ),
-    "snakemake --dry-run --cores all results/tables/": "tests/test_pipeline.py::test_a_comment_runs_nothing",
+    "snakemake --cores all results/tables/": f"{COMMANDS}test_the_command_makes_every_table_and_figure",
+    "snakemake --cores all results/tables/claims.csv": f"{COMMANDS}test_finished_targets_run_nothing",
+    "snakemake --cores all results/figures/": f"{COMMANDS}test_finished_targets_run_nothing",
+    "snakemake --cores all --config scale=smoke -- results/tables/": (f"{COMMANDS}test_finished_targets_run_nothing"),
+    "snakemake --dry-run --cores all results/tables/": f"{COMMANDS}test_a_change_for_one_variant_plans_what_depends_on_it",
     "snakemake --rulegraph mermaid-js -- results/tables/text_perplexity.csv results/tables/image_quality.csv": (
         "tests/test_docs.py::test_the_graph"
     ),
-    "mdm-prime report": "tests/test_pipeline.py::test_the_report",
-    "mdm-prime --params params/smoke.yaml report": "tests/test_pipeline.py::test_the_report",
+    "mdm-prime report": f"{COMMANDS}test_the_report",
+    "mdm-prime --params params/smoke.yaml report": f"{COMMANDS}test_the_report",
     "mdm-prime import-checkpoint --format official-text checkpoint.ckpt --output official/owt-l2": (
         "tests/official/test_import_command.py::test_commands_of_the_page"
     ),
@@ -79,19 +79,19 @@ RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a ne
     ),
     "make dvc.yaml": "tests/test_docs.py::test_dvc_yaml_is_written_for_a_scale",
     "make dvc.yaml SCALE=smoke": "tests/test_docs.py::test_dvc_yaml_is_written_for_a_scale",
-    "dvc status": "tests/test_engines_trouble.py::test_a_clone_has_nothing_to_do",
-    "make remote DIR=/path": "tests/test_engines_trouble.py::test_a_clone_has_nothing_to_do",
-    "dvc push": "tests/test_engines_trouble.py::test_a_clone_has_nothing_to_do",
-    "dvc pull": "tests/test_engines_trouble.py::test_a_clone_has_nothing_to_do",
-    "git checkout HEAD~1": "tests/test_engines_trouble.py::test_an_older_commit_has_nothing_to_do",
-    "dvc checkout": "tests/test_engines_trouble.py::test_an_older_commit_has_nothing_to_do",
-    "dvc params diff": "tests/test_engines_trouble.py::test_comparing_and_experiments",
-    "dvc metrics show": "tests/test_engines_trouble.py::test_comparing_and_experiments",
-    "dvc metrics diff": "tests/test_engines_trouble.py::test_comparing_and_experiments",
-    "dvc exp show": "tests/test_engines_trouble.py::test_comparing_and_experiments",
-    "dvc exp apply slow": "tests/test_engines_trouble.py::test_comparing_and_experiments",
+    "dvc status": f"{ENGINES}test_a_clone_has_nothing_to_do",
+    "make remote DIR=/path": "tests/pipeline/test_trouble.py::test_a_remote_by_make",
+    "dvc push": f"{ENGINES}test_a_clone_has_nothing_to_do",
+    "dvc pull": f"{ENGINES}test_a_clone_has_nothing_to_do",
+    "git checkout HEAD~1": f"{ENGINES}test_an_older_commit_has_nothing_to_do",
+    "dvc checkout": f"{ENGINES}test_an_older_commit_has_nothing_to_do",
+    "dvc params diff": f"{ENGINES}test_an_experiment",
+    "dvc metrics show": f"{ENGINES}test_an_experiment",
+    "dvc metrics diff": f"{ENGINES}test_an_experiment",
+    "dvc exp show": f"{ENGINES}test_an_experiment",
+    "dvc exp apply slow": f"{ENGINES}test_an_experiment",
     "snakemake --cores all --force results/tables/": (
-        "tests/test_engines_trouble.py::test_a_cache_that_cannot_be_written"
+        "tests/pipeline/test_trouble.py::test_a_cache_that_cannot_be_written"
     ),
     "snakemake --unlock": "tests/test_docs.py::test_a_lock_that_was_left_is_removed",
 }
@@ -211,7 +211,7 @@ def test_names_are_those_of_the_code(page: str) -> None:
     """`module.name` and `section.key`; `test_name`."""
     fields = {field for section in sections() for field in section.model_fields}
     for span in spans(page):
-        if re.fullmatch(r"test_\w+", span):
+        if re.fullmatch(r"test_\w+", span) and span not in fields:
             assert f"def {span}(" in files(), span
         dotted = re.fullmatch(r"(\w+(?:\.\w+)*)\.(\w+)(\(.*\))?", span)
         if dotted and dotted[2] not in SUFFIXES and dotted[1].split(".")[0] != "torch":
@@ -279,9 +279,7 @@ def edges(lines: list[str]) -> set[tuple[str, str]]:
 
 def test_the_graph(tmp_path: Path) -> None:
     (command,) = (command for command in RUN_BY_TESTS if "--rulegraph" in command)
-    drawn = edges(
-        succeed(copy_project(tmp_path), command.replace("--rule", "--config scale=default --rule")).splitlines()
-    )
+    drawn = edges(typed(copy_project(tmp_path), command, scale="default").splitlines())
     assert len(drawn) > 20
     assert edges(graph()) == drawn
 
@@ -291,17 +289,15 @@ def test_a_lock_that_was_left_is_removed(tmp_path: Path) -> None:
     lock = folder / ".snakemake" / "locks" / "0.output.lock"
     lock.parent.mkdir(parents=True)
     lock.write_text("results/tables/claims.csv\n")
-    succeed(folder, "snakemake --unlock")
+    typed(folder, "snakemake --unlock")
     assert not lock.exists()
 
 
 def test_dvc_yaml_is_written_for_a_scale(tmp_path: Path) -> None:
     folder = copy_project(tmp_path)
-    shutil.copy2(PROJECT / "Makefile", folder)
     for scale, words in {"smoke": "SCALE=smoke", "default": "", None: 'SCALE=none";false;"'}.items():
-        done = subprocess.run(
-            ["make", "-o", "setup", "dvc.yaml", *filter(None, [words])], cwd=folder, capture_output=True
-        )
+        command = ["make", "-o", "setup", "dvc.yaml", *filter(None, [words])]
+        done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True)
         assert (done.returncode == 0) == (scale is not None), done.stderr
     assert (folder / "dvc.yaml").read_text() == (PROJECT / "dvc.yaml").read_text()
 
@@ -382,10 +378,12 @@ def test_the_weight_of_a_set(schedule: schedules.Schedule) -> None:
 
 def test_the_estimator(derivation: str) -> None:
     assert f"2 = {GOLDEN_RATIO:.4f}$" in derivation
-    values = torch.arange(1.0, 5.0, dtype=torch.float64)
-    four, two = (_estimate(values, np.array(owners)).stderr for owners in ([0, 1, 2, 3], [0, 0, 1, 1]))
-    assert f"standard error of {four:.4f} if" in derivation
-    assert f"and of {two:.4f} if" in derivation
+    values, tokens = torch.arange(1.0, 17.0, dtype=torch.float64), np.arange(16)[:, None]
+    sixteen, eight = (_estimate(values, tokens, np.arange(16) // draws).stderr for draws in (1, 2))
+    assert f"standard error of {sixteen:.4f} if" in derivation
+    assert f"and of {eight:.4f} if" in derivation
+    assert FEWEST == 8
+    assert "Of fewer than eight different sequences" in derivation
 
 
 def bound_in_steps(p: torch.Tensor, x: torch.Tensor, subtokenizer: Subtokenizer, num_steps: int) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from mdm_prime import hints
 from mdm_prime.cli import main as cli
 from mdm_prime.engines import agreement, dvc, project
 from mdm_prime.experiment import config
-from project_copy import PROJECT, copy_project, succeed
+from project_copy import PROJECT, copy_project, typed
 
 MINE = "params/mine.yaml"
 ROOT = Path("results/mine")  # the scale's; a scale of a user's own
@@ -33,8 +33,8 @@ ALL_OF_A_SCALE = ("cli/main.py", "engines/dvc_file.py")  # examples of the help;
 @pytest.fixture(scope="module")
 def project_of_mine(tmp_path_factory):
     """A copy of the project with a scale `mine` of which next to nothing is made, as the current folder."""
-    folder = copy_project(tmp_path_factory.mktemp("hints"))
-    (folder / MINE).write_text((PROJECT / "params" / "smoke.yaml").read_text())
+    smoke = (PROJECT / "params" / "smoke.yaml").read_text()
+    folder = copy_project(tmp_path_factory.mktemp("hints"), "mine", smoke)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MDM_PRIME_PARENT_RUN", "pipeline-test")  # nothing is sent to MLflow
@@ -240,7 +240,7 @@ def test_every_target_is_one_of_snakemake(project_of_mine):
     assert {command[command.index("--config") + 1] for command in commands} == {"scale=mine"}
     targets = sorted({command[-1] for command in commands})
     assert len(targets) > 6
-    planned = succeed(project_of_mine, shlex.join(["snakemake", "-n", "--cores", "all", *commands[0][3:-1], *targets]))
+    planned = typed(project_of_mine, shlex.join(["snakemake", "-n", "--cores", "all", *commands[0][3:-1], *targets]))
     assert "This was a dry-run" in planned
 
 

@@ -1,0 +1,166 @@
+"""What people and machines do to a tree of two engines: kills, damage, losses, two engines at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from project_copy import (
+    EVERYTHING,
+    PROJECT,
+    both_have_nothing_to_do,
+    change,
+    commit,
+    copy_under_dvc,
+    environment,
+    run,
+    typed,
+)
+
+pytestmark = pytest.mark.pipeline
+
+WEIGHTS = "results/tiny/toy/networks/l2/seed0/weights.safetensors"
+STATE = "results/tiny/toy/networks/l2/seed0/state.safetensors"
+STOPPED = "steps: 4", "steps: 1000000"  # a training that goes on until it is stopped
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy made by Snakemake, recorded by DVC, committed in git."""
+    folder = copy_under_dvc(tmp_path_factory.mktemp("made"))
+    typed(folder, EVERYTHING)
+    commit(folder, "first")
+    return folder
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "project", symlinks=True))
+
+
+def wait_for(found: Callable[[], object]) -> None:
+    until = time.monotonic() + 120
+    while not found():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def start(folder: Path, command: str) -> subprocess.Popen[bytes]:
+    """An engine, in a session of its own, until it is in the middle of an endless training."""
+    change(folder, "params/tiny.yaml", *STOPPED)
+    null = subprocess.DEVNULL
+    process = subprocess.Popen(
+        command.split(), cwd=folder, env=environment(folder), start_new_session=True, stdout=null, stderr=null
+    )
+    wait_for((folder / STATE).exists)
+    return process
+
+
+def end(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    change(folder, "params/tiny.yaml", *reversed(STOPPED))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status"), [("dvc repro", EVERYTHING, 2), (EVERYTHING, "dvc repro -f table_claims", 255)]
+)
+def test_one_engine_at_a_time(project: Path, first: str, second: str, status: int) -> None:
+    with start(project, first) as process:
+        change(project, "params/tiny.yaml", "num_samples: 20, batch_size: 20", "num_samples: 10, batch_size: 10")
+        said = typed(project, second, status)
+        assert f"{first.split()[0]} is at work here; wait until it has ended" in said
+        end(project, process)
+
+
+def test_a_killed_dvc_leaves_a_stage_at_work(project: Path) -> None:
+    with start(project, "dvc repro") as process:
+        process.kill()
+        process.wait()
+        assert "a command of this stage is still at work here" in typed(project, "dvc repro", 255)
+        end(project, process)
+    assert "Removed" not in typed(project, "dvc repro")
+    assert both_have_nothing_to_do(project)
+
+
+def test_after_a_kill_of_all_dvc_goes_on(project: Path) -> None:
+    with start(project, "dvc repro") as process:
+        end(project, process)
+    assert not (project / WEIGHTS).exists()
+    assert "had been killed. Auto removed it from the lock file" in typed(project, "dvc repro")
+    assert both_have_nothing_to_do(project)
+
+
+def test_after_a_kill_of_all_snakemake_goes_on(project: Path) -> None:
+    with start(project, EVERYTHING) as process:
+        end(project, process)
+    change(project, "params/tiny.yaml", "steps: 4", "steps: 5")
+    typed(project, "snakemake --unlock")
+    typed(project, EVERYTHING)
+    assert both_have_nothing_to_do(project)
+
+
+def test_two_dvc_at_once(project: Path) -> None:
+    with start(project, "dvc repro") as process:
+        assert "is busy, it is being blocked by:" in typed(project, "dvc repro", 255)
+        end(project, process)
+
+
+@pytest.mark.parametrize("how", ["lost", "damaged"])
+def test_a_cache_that_is_lost_runs_nothing_again(project: Path, how: str) -> None:
+    cache = project / ".dvc/cache/files/md5"
+    if how == "lost":
+        shutil.rmtree(cache)
+    else:
+        for file in (file for file in cache.rglob("*") if file.is_file()):
+            file.chmod(0o644)
+            file.write_bytes(b"damaged")
+    assert "not in cache" in typed(project, "dvc status")
+    assert "Nothing to be done" in typed(project, EVERYTHING)
+    typed(project, "snakemake --cores all --force results/tables/")
+    assert both_have_nothing_to_do(project)
+
+
+def test_a_cache_that_cannot_be_written(project: Path) -> None:
+    change(project, "params/tiny.yaml", "num_samples: 20, batch_size: 20", "num_samples: 10, batch_size: 10")
+    (project / "full").touch()
+    typed(project, "dvc cache dir --local full/cache")  # in a file, no folder can be made
+    said = typed(project, EVERYTHING)
+    assert "mdm-prime: DVC could not take over these results ([Errno 20] Not a directory" in said
+    (project / ".dvc/config.local").unlink()
+    typed(project, "snakemake --cores all --force results/tables/")
+    assert both_have_nothing_to_do(project)
+
+
+@pytest.mark.parametrize("damaged", [".git", "dvc.yaml", "dvc.lock"])
+def test_snakemake_goes_on_where_dvc_cannot(project: Path, damaged: str) -> None:
+    if damaged == ".git":
+        shutil.rmtree(project / ".git")
+    else:
+        (project / damaged).write_text("<<<<<<< HEAD: [\n")
+    assert "Nothing to be done" in typed(project, "snakemake -n results/tables/")
+    change(project, "params/tiny.yaml", "num_samples: 20, batch_size: 20", "num_samples: 10, batch_size: 10")
+    assert "mdm-prime: DVC could not take over these results (" in typed(project, EVERYTHING)
+
+
+def test_a_failing_stage_has_the_last_word(project: Path) -> None:
+    change(project, "params/tiny.yaml", "image: china.jpg", "image: own.jpg")
+    (project / "own.jpg").write_text("no image")
+    last = run(project, EVERYTHING).stderr.rstrip().splitlines()[-1]
+    assert last.startswith("mdm-prime: data toy: ")
+    assert "own.jpg" in last
+
+
+def test_a_remote_by_make(project: Path, tmp_path: Path) -> None:
+    make = f"make -f {PROJECT / 'Makefile'} -o setup"
+    assert typed(project, f"{make} remote", 2).startswith("error: a folder is needed: make remote DIR=/path\n")
+    typed(project, f"{make} remote DIR={tmp_path / 'kept'}")
+    assert str((tmp_path / "kept").resolve()) in (project / ".dvc/config.local").read_text()
+    assert "pushed" in typed(project, "dvc push")
