@@ -5,9 +5,11 @@ SHELL := bash
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3) python3)
 PORT ?= 5000
+SCALE ?= default
 UV := .venv/bin/uv
 READY := .venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export SCALE  # recipes take it from the environment, where no character of it means anything to the shell
 
 define NO_PYTHON
 error: Python 3.11 or newer with its venv module is needed, and '$(PYTHON)' is not one.
@@ -17,7 +19,7 @@ export NO_PYTHON
 
 .PHONY: help
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---- environment ----------------------------------------------------------------------------------------------------
 
@@ -49,29 +51,34 @@ lock: | $(UV)  ## Pin the newest versions that pyproject.toml allows and the loc
 # ---- results --------------------------------------------------------------------------------------------------------
 
 .PHONY: tables
-tables: setup  ## Every table at the default scale (under 20 minutes on 2 cores)
+tables: setup  ## Every table and figure at the default scale (under 20 minutes on 2 cores)
 	snakemake --cores all results/tables/
 
 .PHONY: figures
-figures: setup  ## Every figure at the default scale
+figures: setup  ## Figures alone, at the default scale
 	snakemake --cores all results/figures/
 
 .PHONY: smoke
 smoke: setup  ## The whole pipeline at the smallest scale (2 to 3 minutes)
-	snakemake --cores all --config scale=smoke -- results/tables/ results/figures/
+	snakemake --cores all --config scale=smoke -- results/tables/
 
 .PHONY: repro
 repro: setup  ## What DVC finds out of date, as one run in MLflow with its stages in it (ARGS="--dry")
 	@trap : INT TERM; \
-	params=params/$$(sed -n 's/^ *- scale: *//p' dvc.yaml).yaml; \
-	MDM_PRIME_PARENT_RUN=$$(mdm-prime --params $$params pipeline start --engine dvc --pid $$$$); \
+	params=$$(sed -n '/^ *- *params\//{s/^ *- *//;p;q;}' dvc.yaml); \
+	MDM_PRIME_PARENT_RUN=$$(mdm-prime --params "$$params" pipeline start --engine dvc --pid $$$$); \
 	export MDM_PRIME_PARENT_RUN; \
 	status=0; dvc repro $(ARGS) || status=$$?; \
 	mdm-prime pipeline $$([ $$status = 0 ] && echo finished || echo failed); \
+	[ $$status != 0 ] || $(if $(ARGS),true,mdm-prime --params "$$params" show) || true; \
 	exit $$status
 
+.PHONY: dvc.yaml
+dvc.yaml: setup  ## The stages of a scale for DVC, anew (SCALE=default)
+	mdm-prime --params "params/$$SCALE.yaml" dvc-yaml
+
 .PHONY: report
-report: setup  ## Every table and figure in one HTML file, to look at and to send
+report: setup  ## Every table and figure in one HTML file, of the scale that was made last
 	mdm-prime report
 
 .PHONY: ui
@@ -85,11 +92,11 @@ remote: setup  ## Keep data, networks and figures in a folder as well, for `dvc 
 	dvc remote add --local --default --force local "$$(realpath "$(DIR)")"
 
 .PHONY: check-reference
-check-reference: setup  ## Compare results/tables with results/reference
+check-reference: setup  ## Compare the tables of the default scale with results/reference
 	mdm-prime check-reference
 
 .PHONY: reference
-reference: setup  ## Keep the present tables and figures as results/reference
+reference: setup  ## Keep the tables and figures of the default scale as results/reference
 	mdm-prime keep-reference
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
@@ -97,6 +104,10 @@ reference: setup  ## Keep the present tables and figures as results/reference
 .PHONY: test
 test: lint  ## Lint, types and tests
 	pytest -n 2 --dist loadfile
+
+.PHONY: quick
+quick: lint  ## Lint, types and the tests that take seconds (3 minutes on 2 cores)
+	pytest -n 2 --dist loadfile -m "not pipeline and not slow and not browser"
 
 .PHONY: lint
 lint: setup  ## Lint and types only

@@ -6,6 +6,8 @@ import fnmatch
 import inspect
 import math
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from functools import cache, partial
 from itertools import product
@@ -23,39 +25,45 @@ from mdm_prime.core import schedules
 from mdm_prime.core.objectives import token_log_probs
 from mdm_prime.core.subtokens import Subtokenizer, smallest_base
 from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token
-from mdm_prime.evaluation.likelihood import GOLDEN_RATIO, _estimate
+from mdm_prime.evaluation.likelihood import FEWEST, GOLDEN_RATIO, _estimate
 from mdm_prime.evaluation.oracle import copies_of_one_bit, enumerated, terms
-from mdm_prime.experiment import config, layout, sections
+from mdm_prime.experiment import config, found, layout, tasks
+from mdm_prime.experiment.sections.base import Section
+from mdm_prime.experiment.sections.data import PACKAGES, DataSection
+from mdm_prime.reporting import declared
 from mdm_prime.reporting.occupancy import expected_idle_steps
 from mdm_prime.samplers import euler_steps as euler
-from project_copy import PROJECT, copy_project, typed
+from mdm_prime.samplers.euler import EulerSampler
+from project_copy import PROJECT, copy_project, environment, typed
 
 DOCS, PACKAGE = PROJECT / "docs", PROJECT / "src" / "mdm_prime"
 PAGES = {path.relative_to(PROJECT).as_posix(): path for path in [*sorted(DOCS.glob("*.md")), PROJECT / "README.md"]}
 LOG2 = math.log(2)
 
+COMMANDS = "tests/pipeline/test_commands.py::"
+ENGINES = "tests/pipeline/test_two_engines.py::"
+BY_HAND = "tests/cli/test_main.py::test_what_is_made_by_hand_is_named"
 RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a network nor long
-    "mdm-prime check-params": "tests/test_cli.py::test_check_params_lists_the_runs",
-    "mdm-prime data known_entropy": "tests/test_cli.py::test_idle_steps_and_oracle_write_their_files",
-    "mdm-prime oracle": "tests/test_cli.py::test_idle_steps_and_oracle_write_their_files",
-    "mdm-prime idle-steps": "tests/test_cli.py::test_idle_steps_and_oracle_write_their_files",
-    "mdm-prime train known_entropy/l2/seed0": "tests/stages/test_train.py::test_outputs",
-    "mdm-prime evaluate known_entropy/l2/seed0": (
-        "tests/stages/test_train.py::test_training_needs_none_of_the_pipeline_libraries"
+    "mdm-prime check-params": "tests/cli/test_main.py::test_check_params_lists_the_runs",
+    "mdm-prime data known_entropy": BY_HAND,
+    "mdm-prime train known_entropy/l2/seed0": BY_HAND,
+    "mdm-prime evaluate known_entropy/l2/seed0": BY_HAND,
+    "mdm-prime sample known_entropy/l2/seed0": BY_HAND,
+    "mdm-prime oracle known_entropy": BY_HAND,
+    "mdm-prime idle-steps": BY_HAND,
+    "mdm-prime --params params/official.yaml checkpoints": "tests/test_docs.py::test_the_list_of_checkpoints",
+    "snakemake --cores all results/tables/": f"{COMMANDS}test_the_command_makes_every_table_and_figure",
+    "snakemake --cores all results/tables/claims.csv": f"{COMMANDS}test_finished_targets_run_nothing",
+    "snakemake --cores all results/figures/": f"{COMMANDS}test_finished_targets_run_nothing",
+    "snakemake --cores all --config scale=smoke -- results/tables/": (f"{COMMANDS}test_finished_targets_run_nothing"),
+    "snakemake --dry-run --cores all results/tables/": (
+        f"{COMMANDS}test_a_change_for_one_variant_plans_what_depends_on_it"
     ),
-    "mdm-prime sample known_entropy/l2/seed0": (
-        "tests/stages/test_train.py::test_training_needs_none_of_the_pipeline_libraries"
+    "snakemake --rulegraph mermaid-js -- results/tables/text_perplexity.csv results/tables/image_quality.csv": (
+        "tests/test_docs.py::test_the_graph"
     ),
-    "snakemake --cores all results/tables/": "tests/test_pipeline.py::test_the_command_makes_every_table",
-    "snakemake --cores all results/tables/claims.csv": "tests/test_pipeline.py::test_a_finished_target_runs_nothing",
-    "snakemake --cores all results/figures/": "tests/test_pipeline.py::test_a_finished_target_runs_nothing",
-    "snakemake --cores all --config scale=smoke -- results/tables/": (
-        "tests/test_pipeline.py::test_a_finished_target_runs_nothing"
-    ),
-    "snakemake --dry-run --cores all results/tables/": "tests/test_pipeline.py::test_a_comment_runs_nothing",
-    "snakemake --rulegraph mermaid-js -- results/tables/ results/figures/": "tests/test_docs.py::test_the_graph",
-    "mdm-prime report": "tests/test_pipeline.py::test_the_report",
-    "mdm-prime --params params/smoke.yaml report": "tests/test_pipeline.py::test_the_report",
+    "mdm-prime report": f"{COMMANDS}test_the_report",
+    "mdm-prime --params params/smoke.yaml report": f"{COMMANDS}test_the_report",
     "mdm-prime import-checkpoint --format official-text checkpoint.ckpt --output official/owt-l2": (
         "tests/official/test_import_command.py::test_commands_of_the_page"
     ),
@@ -71,52 +79,45 @@ RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a ne
     "--artifacts-destination artifacts": (
         "tests/tracking/test_remote_server.py::test_a_server_that_dies_and_comes_back"
     ),
-    "mdm-prime --params params/official.yaml official --dry-run": (
-        "tests/official/test_official_pipeline.py::test_dry_run"
-    ),
-    "dvc status": "tests/test_engines_trouble.py::test_a_clone_has_nothing_to_do",
-    "make remote DIR=/path": "tests/test_engines_trouble.py::test_a_clone_has_nothing_to_do",
-    "dvc push": "tests/test_engines_trouble.py::test_a_clone_has_nothing_to_do",
-    "dvc pull": "tests/test_engines_trouble.py::test_a_clone_has_nothing_to_do",
-    "git checkout HEAD~1": "tests/test_engines_trouble.py::test_an_older_commit_has_nothing_to_do",
-    "dvc checkout": "tests/test_engines_trouble.py::test_an_older_commit_has_nothing_to_do",
-    "dvc params diff": "tests/test_engines_trouble.py::test_comparing_and_experiments",
-    "dvc metrics show": "tests/test_engines_trouble.py::test_comparing_and_experiments",
-    "dvc metrics diff": "tests/test_engines_trouble.py::test_comparing_and_experiments",
-    "dvc exp show": "tests/test_engines_trouble.py::test_comparing_and_experiments",
-    "dvc exp apply slow": "tests/test_engines_trouble.py::test_comparing_and_experiments",
+    "make dvc.yaml": "tests/test_docs.py::test_dvc_yaml_is_written_for_a_scale",
+    "make dvc.yaml SCALE=smoke": "tests/test_docs.py::test_dvc_yaml_is_written_for_a_scale",
+    "dvc status": f"{ENGINES}test_a_clone_has_nothing_to_do",
+    "make remote DIR=/path": "tests/pipeline/test_trouble.py::test_a_remote_by_make",
+    "dvc push": f"{ENGINES}test_a_clone_has_nothing_to_do",
+    "dvc pull": f"{ENGINES}test_a_clone_has_nothing_to_do",
+    "git checkout HEAD~1": f"{ENGINES}test_an_older_commit_has_nothing_to_do",
+    "dvc checkout": f"{ENGINES}test_an_older_commit_has_nothing_to_do",
+    "dvc params diff": f"{ENGINES}test_an_experiment",
+    "dvc metrics show": f"{ENGINES}test_an_experiment",
+    "dvc metrics diff": f"{ENGINES}test_an_experiment",
+    "dvc exp show": f"{ENGINES}test_an_experiment",
+    "dvc exp apply slow": f"{ENGINES}test_an_experiment",
     "snakemake --cores all --force results/tables/": (
-        "tests/test_engines_trouble.py::test_a_cache_that_cannot_be_written"
+        "tests/pipeline/test_trouble.py::test_a_cache_that_cannot_be_written"
     ),
     "snakemake --unlock": "tests/test_docs.py::test_a_lock_that_was_left_is_removed",
 }
-MARK = re.compile(r"\b(GPU|network|download|minutes?|hours?|months?)\b")  # in a comment before or behind a command
+MARK = re.compile(r"\b(GPU|network|download|minutes?|hours?|months?|checks?|tests)\b")  # in a comment beside a command
+
+
+def data_kinds() -> dict[str, type[DataSection]]:
+    return found.sections(DataSection, *PACKAGES)
+
 
 SUFFIXES = ("csv", "db", "json", "jsonl", "lock", "md", "mplstyle", "npy", "npz", "parquet", "pdf", "png", "py")
 SUFFIXES += ("safetensors", "smk", "tex", "toml", "txt", "yaml", "yml", "cff")
 MADE = {  # files and folders that the pipeline makes
-    *(name for names in layout.DATA_FILES.values() for name in names),
-    *(*layout.IMAGE_DATA_FILES, *layout.NETWORK_FILES, *layout.SAMPLE_FILES, "imputation.npz", "path.npz"),
-    *(
-        "seedN",
-        "seedN.csv",
-        "seedN.json",
-        "dvc.lock",
-        "networks",
-        "history",
-        "likelihood",
-        "samples",
-        "quality",
-        "metrics",
-        "report-*.html",
-    ),
-    *(f"{name}.{suffix}" for name in layout.TABLES for suffix in layout.TABLE_SUFFIXES),
-    *(f"{name}.{suffix}" for name in layout.FIGURES for suffix in layout.FIGURE_SUFFIXES),
-    *("likelihood.json", "quality.json", "oracle.json", "idle_steps.json", "baselines.json", "classifier.safetensors"),
-    *("state.safetensors", "mlflow.db", "mlartifacts", "about.json", "config.json"),
+    *(name for kind in data_kinds().values() for name in kind.outputs),
+    *(f"{name}.{suffix}" for name in declared.tables() for suffix in layout.TABLE_SUFFIXES),
+    *(f"{name}.{suffix}" for name in declared.figures() for suffix in layout.FIGURE_SUFFIXES),
+    *("run.json", "weights.safetensors", *layout.SAMPLE_FILES, "imputation.npz", "path.npz", "settings.json"),
+    *("seedN", "seedN.csv", "seedN.json", "dvc.lock", "networks", "history", "likelihood", "samples", "quality"),
+    *("metrics", "made", "report-*.html", "default", "likelihood.json", "quality.json", "oracle.json"),
+    *("idle_steps.json", "baselines.json", "classifier.safetensors", "state.safetensors"),
+    *("mlflow.db", "mlartifacts", "about.json", "config.json"),
     *("results", "tables", "figures", "reference", "tracking", "data", "features", "log", "*.txt", "*.jsonl", "SCALE"),
 }
-EXAMPLES = {"photo.png"}  # files of a reader
+EXAMPLES = {"params/mine.yaml"}  # files of a reader
 
 
 def fenced(page: str) -> list[tuple[str, str]]:
@@ -138,6 +139,18 @@ def commands(page: str) -> Iterator[tuple[str, str]]:
             if command:
                 yield command, f"{note} {comment}"
             note = "" if command else comment
+
+
+@cache
+def sections() -> set[type[Section]]:
+    """Every section that a params file may have: those of the modules that declare them, and of the plug-ins."""
+    waiting, known = [Section], set()
+    tasks.Task.model_json_schema()
+    while waiting:
+        for section in waiting.pop().__subclasses__():
+            known.add(section)
+            waiting.append(section)
+    return known
 
 
 @cache
@@ -181,7 +194,7 @@ def is_there(word: str) -> bool:
     name = Path(re.sub(r"\b(TASK|NAME|VARIANT|SCALE)\b", "*", word))
     if any(any(folder.glob(str(name))) for folder in (PROJECT, PACKAGE, DOCS)):
         return True
-    for known, folder in ((layout.TABLES, "tables"), (layout.FIGURES, "figures")):
+    for known, folder in ((declared.tables(), "tables"), (declared.figures(), "figures")):
         if str(name.parent) in (folder, f"results/{folder}") and fnmatch.filter(known, name.stem):
             return name.suffix.removeprefix(".") in ("", *layout.TABLE_SUFFIXES, *layout.FIGURE_SUFFIXES)
     return word in EXAMPLES or any(fnmatch.fnmatch(name.name, made) for made in MADE)
@@ -198,10 +211,9 @@ def test_paths_are_there_or_made(page: str) -> None:
 
 def test_names_are_those_of_the_code(page: str) -> None:
     """`module.name` and `section.key`; `test_name`."""
-    kinds = {kind for part in (sections, config) for _, kind in inspect.getmembers(part, inspect.isclass)}
-    fields = {field for kind in kinds if issubclass(kind, sections.Section) for field in kind.model_fields}
+    fields = {field for section in sections() for field in section.model_fields}
     for span in spans(page):
-        if re.fullmatch(r"test_\w+", span):
+        if re.fullmatch(r"test_\w+", span) and span not in fields:
             assert f"def {span}(" in files(), span
         dotted = re.fullmatch(r"(\w+(?:\.\w+)*)\.(\w+)(\(.*\))?", span)
         if dotted and dotted[2] not in SUFFIXES and dotted[1].split(".")[0] != "torch":
@@ -213,11 +225,11 @@ def test_names_are_those_of_the_code(page: str) -> None:
 
 def test_verbs_and_targets_exist(page: str) -> None:
     (verbs,) = cli.parser()._subparsers._group_actions  # type: ignore[union-attr]
-    targets = re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    targets = re.findall(r"^([a-z.-]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     for text in [*spans(page), *(command for command, _ in commands(page))]:
         if verb := re.match(r"mdm-prime (?:--\w+ \S+ )*([a-z][\w-]*)", text):
             assert verb[1] in verbs.choices, text  # type: ignore[operator]
-        if target := re.match(r"make (?:\w+=\S+ )*([a-z][\w-]*)", text):
+        if target := re.match(r"make (?:\w+=\S+ )*([a-z][\w.-]*)", text):
             assert target[1] in targets, text
 
 
@@ -268,9 +280,9 @@ def edges(lines: list[str]) -> set[tuple[str, str]]:
 
 
 def test_the_graph(tmp_path: Path) -> None:
-    command = "snakemake --config scale=default --rulegraph mermaid-js -- results/tables/ results/figures/"
-    drawn = edges(typed(copy_project(tmp_path), command).splitlines())
-    assert len(drawn) > 50
+    (command,) = (command for command in RUN_BY_TESTS if "--rulegraph" in command)
+    drawn = edges(typed(copy_project(tmp_path), command, scale="default").splitlines())
+    assert len(drawn) > 20
     assert edges(graph()) == drawn
 
 
@@ -281,6 +293,37 @@ def test_a_lock_that_was_left_is_removed(tmp_path: Path) -> None:
     lock.write_text("results/tables/claims.csv\n")
     typed(folder, "snakemake --unlock")
     assert not lock.exists()
+
+
+def test_dvc_yaml_is_written_for_a_scale(tmp_path: Path) -> None:
+    folder = copy_project(tmp_path)
+    for scale, words in {"smoke": "SCALE=smoke", "default": "", None: 'SCALE=none";false;"'}.items():
+        command = ["make", "-o", "setup", "dvc.yaml", *filter(None, [words])]
+        done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True)
+        assert (done.returncode == 0) == (scale is not None), done.stderr
+    assert (folder / "dvc.yaml").read_text() == (PROJECT / "dvc.yaml").read_text()
+
+
+def test_params_of_the_readme_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader's own text and pictures, in at most 15 lines."""
+    (text,) = (content for language, content in fenced(PAGES["README.md"].read_text()) if content.startswith("base:"))
+    assert len(text.splitlines()) <= 15
+    shutil.copytree(PROJECT / "params", tmp_path / "params")
+    (tmp_path / "params" / "mine.yaml").write_text(text)
+    for name in ("corpus/a.txt", "pictures/a.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    loaded = config.load("params/mine.yaml")
+    assert {task.data.kind for task in loaded.tasks.values()} == {"text", "image_folder"}
+    assert loaded.run("letters/l4-bound/seed0").training.objective == "nelbo"
+    assert loaded.run("letters/l4-bound/seed0").num_subtokens == 4
+
+
+def test_the_list_of_checkpoints(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    assert cli.main(["--params", "params/official.yaml", "checkpoints"]) == 0
+    assert "openwebtext/l2/seed0" in capsys.readouterr().out
 
 
 # ---- derivation.md ---------------------------------------------------------------------------------------------------
@@ -337,10 +380,12 @@ def test_the_weight_of_a_set(schedule: schedules.Schedule) -> None:
 
 def test_the_estimator(derivation: str) -> None:
     assert f"2 = {GOLDEN_RATIO:.4f}$" in derivation
-    values = torch.arange(1.0, 5.0, dtype=torch.float64)
-    four, two = (_estimate(values, np.array(owners)).stderr for owners in ([0, 1, 2, 3], [0, 0, 1, 1]))
-    assert f"standard error of {four:.4f} if" in derivation
-    assert f"and of {two:.4f} if" in derivation
+    values, tokens = torch.arange(1.0, 17.0, dtype=torch.float64), np.arange(16)[:, None]
+    sixteen, eight = (_estimate(values, tokens, np.arange(16) // draws).stderr for draws in (1, 2))
+    assert f"standard error of {sixteen:.4f} if" in derivation
+    assert f"and of {eight:.4f} if" in derivation
+    assert FEWEST == 8
+    assert "Of fewer than eight different sequences" in derivation
 
 
 def bound_in_steps(p: torch.Tensor, x: torch.Tensor, subtokenizer: Subtokenizer, num_steps: int) -> tuple[float, float]:
@@ -409,9 +454,8 @@ def test_every_sampler_of_the_paper_can_be_planned() -> None:
     for task in loaded.images:
         for run in loaded.runs(task):
             schedule = schedules.by_name(run.training.schedule, run.training.exponent)
-            for sampler in loaded.task(task).samplers.get(run.variant, ()):
-                assert sampler.kind == "euler"
-                assert sampler.num_steps is not None
+            for sampler in loaded.task(task).samplers_of(run.variant):
+                assert isinstance(sampler, EulerSampler)
                 curves = {key: getattr(sampler, key) for key in ("temperature", "corrector", "time_steps")}
                 given = {key: curve.model_dump() for key, curve in curves.items() if curve}
                 functions = {key: partial(getattr(euler, key), **numbers) for key, numbers in given.items()}

@@ -22,6 +22,6 @@ def target(path: str | Path) -> str:
     return shlex.join(["snakemake", "--cores", "all", *words, Path(*below).as_posix()])
 
 
-def everything(scale: str) -> str:
+def everything(scale: str, *options: str) -> str:
     """The command that makes all tables and figures of a scale."""
-    return shlex.join(["snakemake", "--cores", "all", "--config", f"scale={scale}", "--", "results/tables/"])
+    return shlex.join(["snakemake", "--cores", "all", *options, "--config", f"scale={scale}", "--", "results/tables/"])

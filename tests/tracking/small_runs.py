@@ -27,10 +27,10 @@ def make(results: Path) -> None:
     finally:
         del os.environ[tracking.PARENT_RUN]
     for folder in ("tables", "figures"):
-        (results / folder).mkdir()
-    (results / "tables" / "claims.csv").write_text("claim,holds\nthe bound is a bound,yes\n")
+        (results / "smoke" / folder).mkdir(parents=True)
+    (results / "smoke" / "tables" / "claims.csv").write_text("claim,holds\nthe bound is a bound,yes\n")
     pixels = np.linspace(0, 255, 64 * 96, dtype=np.uint8).reshape(64, 96)
-    Image.fromarray(pixels).save(results / "figures" / "text_samples.png")
+    Image.fromarray(pixels).save(results / "smoke" / "figures" / "text_samples.png")
     tracking.finish_pipeline(results, pipeline, "FINISHED")
 
 

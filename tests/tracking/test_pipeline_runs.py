@@ -24,8 +24,8 @@ from pathlib import Path
 from mdm_prime import tracking
 name, fate = sys.argv[1:]
 with tracking.stage(Path("results"), stage="train", name=name, params={}, tags={"scale": "smoke"}):
-    Path("results/tables").mkdir(exist_ok=True)
-    Path("results/tables/claims.csv").write_text(name)
+    Path("results/smoke/tables").mkdir(parents=True, exist_ok=True)
+    Path("results/smoke/tables/claims.csv").write_text(name)
     Path(f"{name}.txt").write_text(name)
     if fate == "wait":
         time.sleep(1000)
@@ -42,7 +42,7 @@ def project(folder: Path, **fates: str) -> Path:
         name: {"cmd": f"{sys.executable} stage.py {name} {fate}", "outs": [f"{name}.txt"]}
         for name, fate in fates.items()
     }
-    (folder / "dvc.yaml").write_text(f"vars:\n  - scale: smoke\nstages: {json.dumps(stages)}\n")
+    (folder / "dvc.yaml").write_text(f"vars:\n  - params/smoke.yaml\nstages: {json.dumps(stages)}\n")
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=folder, check=True)
     return folder
 
@@ -71,6 +71,7 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with repro(folder) as process:
         told, _ = process.communicate()
     assert process.returncode == 0, told
+    assert "scale smoke: results/smoke/tables and results/smoke/figures, shown in results/tables" in told
     return folder / "results"
 
 

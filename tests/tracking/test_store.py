@@ -87,8 +87,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         journal.append(
             results, "oracle-x-1", "start", stage="oracle", name="x", parent=parent, params={}, tags={}
         )  # killed, never resumed
-        (results / "tables").mkdir()
-        (results / "tables" / "claims.csv").write_text("claim\n")
+        for scale in ("smoke", "default"):  # the tables of another scale belong to another run
+            (results / scale / "tables").mkdir(parents=True)
+        (results / "smoke" / "tables" / "claims.csv").write_text("claim\n")
+        (results / "default" / "tables" / "idle_steps.csv").write_text("steps\n")
         tracking.finish_pipeline(results, parent, "FAILED")
         assert pipeline.mirror(results, 300)
     return results

@@ -77,7 +77,7 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_a_missing_file_says_what_to_do(tmp_path):
-    with pytest.raises(UserError, match=r"weights\.safetensors: cannot be read .* train it first") as raised:
+    with pytest.raises(UserError, match=r"weights\.safetensors: cannot be read .* make it with") as raised:
         checkpoint.load(tmp_path / "weights.safetensors")
     assert "\n" not in str(raised.value)
 

@@ -5,7 +5,6 @@ What a stage refuses in one line by itself is not looked for here.
 
 from __future__ import annotations
 
-import base64
 import importlib.metadata
 import json
 import os
@@ -20,7 +19,7 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +33,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from mdm_prime import hints
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import config
 from mdm_prime.tracking import store
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 State = Literal["ok", "warning", "failure"]
 
 ROOT = Path(__file__).parents[3]  # of a checkout; elsewhere there is no requirements.lock in it
-COMMAND = "snakemake --cores all results/tables/"
 STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red"}
 WIDE = 110  # columns of a terminal, for a column of its own for what mends
 FEW = 3  # names shown of many
@@ -61,7 +60,7 @@ NO_RUN_LOST = "no run is lost: they are in journals"
 class Finding(NamedTuple):
     """What a check found, and the command or change that mends it; nothing to mend where all is well.
 
-    A failure stops COMMAND; a warning stops or slows something else.
+    A failure stops a run of the pipeline; a warning stops or slows something else.
     """
 
     state: State
@@ -105,12 +104,12 @@ class Scene:
 
 
 def run(params: Path, results: Path, *, as_json: bool = False) -> int:
-    """Prints what every check found; returns 1 where something would stop COMMAND, else 0."""
+    """Prints what every check found; returns 1 where something would stop the pipeline, else 0."""
     rows = examine(params, results)
     if as_json:
         sys.stdout.write(json.dumps([row._asdict() for row in rows], indent=1) + "\n")
     else:
-        show(rows, Console())
+        show(rows, Console(), hints.everything(params.stem))
     return int(any(row.state == "failure" for row in rows))
 
 
@@ -135,8 +134,8 @@ def _presentable(text: str) -> str:
     return re.sub(r"(://[^\s?]*)\?\S+", r"\1?***", re.sub(r"://\S*@", "://***@", line))
 
 
-def show(rows: Iterable[Row], console: Console) -> None:
-    """One table; on a narrow terminal what mends a row stands below what was found."""
+def show(rows: Iterable[Row], console: Console, command: str) -> None:
+    """One table, and what it means for a command; on a narrow terminal what mends a row stands below what was found."""
     rows = list(rows)
     wide = console.width >= WIDE
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
@@ -150,15 +149,15 @@ def show(rows: Iterable[Row], console: Console) -> None:
             mend = Text(f"\n> {row.mend}", "cyan") if row.mend else Text()
             table.add_row(state, Text.assemble((row.name, "bold"), f": {row.found}", mend))
     console.print(table)
-    console.print(Text(summary(rows)))
+    console.print(Text(summary(rows, command)))
 
 
-def summary(rows: list[Row]) -> str:
-    """What it comes to, in one line."""
+def summary(rows: list[Row], command: str) -> str:
+    """What it comes to for a command, in one line."""
     failing = [row.name for row in rows if row.state == "failure"]
     warnings = [row.name for row in rows if row.state == "warning"]
     verdict = f"would fail ({', '.join(failing)})" if failing else "has what it needs"
-    return f"\n{COMMAND} {verdict}" + (f"; warnings: {', '.join(warnings)}" if warnings else "")
+    return f"\n{command} {verdict}" + (f"; warnings: {', '.join(warnings)}" if warnings else "")
 
 
 def _few(names: Iterable[str]) -> str:
@@ -226,7 +225,9 @@ def _differs(wanted: Requirement) -> str:
 def params(scene: Scene) -> Finding:
     """Whether the params file loads."""
     if isinstance(scene.loaded, str):
-        return Finding("failure", scene.loaded, "correct it, and check it with: mdm-prime check-params")
+        return Finding(
+            "failure", scene.loaded, f"correct it, and check it with: {hints.verb(scene.params, 'check-params')}"
+        )
     runs = sum(1 for task in scene.loaded.tasks for _ in scene.loaded.runs(task))
     return Finding("ok", f"{scene.params}: {len(scene.loaded.tasks)} tasks, {runs} runs")
 
@@ -315,7 +316,7 @@ def disk(scene: Scene) -> Finding:
 
 
 def snakemake(scene: Scene) -> Finding:
-    """Whether a lock, or files that a killed run was writing, keep Snakemake from starting."""
+    """Whether a lock keeps Snakemake from starting."""
     running = running_snakemake()
     locked = sorted((NOTES / "locks").glob("*.lock"))
     if locked and running:
@@ -323,10 +324,7 @@ def snakemake(scene: Scene) -> Finding:
     if locked:
         found = f"{NOTES / 'locks'} is left of a Snakemake that was killed"
         return Finding("failure", found, "if none runs in this folder: snakemake --unlock")
-    if not running and (unfinished := list(_unfinished())):
-        again = COMMAND.replace("all", "all --rerun-incomplete", 1)
-        return Finding("failure", f"perhaps half-written by a run that was killed: {_few(unfinished)}", again)
-    return Finding("ok", "no lock, no half-written file")
+    return Finding("ok", "no lock")
 
 
 def running_snakemake() -> int | None:
@@ -340,19 +338,6 @@ def running_snakemake() -> int | None:
         if any(word.rpartition(b"/")[2] == b"snakemake" for word in words):
             return int(process.name)
     return None
-
-
-def _unfinished() -> Iterator[str]:
-    """The files marked as incomplete that are there: a marker's path is the file's, in base64, cut where too long."""
-    folder = NOTES / "incomplete"
-    for marker in sorted(folder.rglob("*")):
-        parts = marker.relative_to(folder).parts
-        try:
-            name = base64.urlsafe_b64decode("".join(part.removeprefix("@") for part in parts)).decode()
-        except ValueError:  # no marker
-            continue
-        if marker.is_file() and Path(name).exists():
-            yield name
 
 
 def leftovers(scene: Scene) -> Finding:

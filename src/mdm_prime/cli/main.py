@@ -1,4 +1,4 @@
-"""The command line: one verb a stage. Heavy libraries are imported by the verb that needs them."""
+"""The command line: each stage is a verb. Heavy libraries are imported by the verb that needs them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ FAILURES = "MDM_PRIME_FAILURES"  # environment variable: a file of Snakemake's, 
 class StageVerb(NamedTuple):
     """A verb that makes results.
 
-    Its function is called with a workspace and the name; one of reporting with the name, config and results/SCALE.
+    Its function is called with a workspace and the name; one of reporting with the name, config and results/SCALE. What
+    it has to say to a person it returns as one line.
     """
 
     module: str
@@ -82,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser().print_help(sys.stderr)
         return 2
     options = parser().parse_args(words)
+    options.params = options.params or _params_file(options)
     try:
         turn = engines.take(options.results, "dvc") if "DVC_STAGE" in os.environ else nullcontext()
         with turn:
@@ -96,6 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mdm-prime: {error}", file=sys.stderr)
         return 143
     return status or 0
+
+
+def _params_file(options: argparse.Namespace) -> Path:
+    """That of the chosen scale; a report is by default of the scale that results/tables shows."""
+    follows = options.verb_name == "report" and config.ENVIRONMENT_SCALE not in os.environ
+    return config.params_file(engines.shows(options.results, "tables") if follows else None)
 
 
 def _failed(options: argparse.Namespace, line: str) -> int:
@@ -114,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_places(root, config.params_file(), Path("results"))
+    _add_places(root, None, Path("results"))
     places = argparse.ArgumentParser(add_help=False)  # the same behind the verb, where nothing given changes nothing
     _add_places(places, argparse.SUPPRESS, argparse.SUPPRESS)
     verbs = root.add_subparsers(title="verbs", required=True, metavar="VERB", dest="verb_name")
@@ -152,9 +160,15 @@ def parser() -> argparse.ArgumentParser:
     keep.add_argument("--reference", type=Path, default=reference)
     add("settings", _settings, "write what the params say in full, with hashes of the code, for DVC")
     add("dvc-yaml", _dvc_yaml, "write dvc.yaml for this scale")
-    pipeline = add("pipeline", _pipeline, "open or close a pipeline's MLflow run (Snakemake does), or send what waits")
+    pipeline = add(
+        "pipeline",
+        _pipeline,
+        "open or close a pipeline's MLflow run (Snakemake and `make repro` do), or send what waits",
+    )
     pipeline.add_argument("action", choices=("start", "finished", "failed", "send"))
     pipeline.add_argument("--run-id", default=os.environ.get("MDM_PRIME_PARENT_RUN"), help="what `start` printed")
+    pipeline.add_argument("--engine", choices=("snakemake", "dvc"), default="snakemake", help="what runs the stages")
+    pipeline.add_argument("--pid", type=int, help="process of the pipeline (now the one that called `start`)")
     add("ui", _ui, "serve the MLflow pages on 127.0.0.1 and print their address").add_argument(
         "--port", type=int, default=5000
     )
@@ -180,12 +194,15 @@ def _stage(options: argparse.Namespace) -> None:
         function = getattr(importlib.import_module(f"mdm_prime.{stage.module}"), stage.function)
         if stage.module.startswith("reporting"):
             root = layout.scale_root(options.results, loaded.scale)
-            function(*([options.name] if stage.argument else []), loaded, root)
+            said = function(*([options.name] if stage.argument else []), loaded, root)
         else:
             from mdm_prime.stages.workspace import Workspace
 
-            function(Workspace(loaded, options.results, options.params), *([options.name] if stage.argument else []))
-    if outputs and not {"DVC_STAGE", FAILURES} & os.environ.keys():  # typed by a person
+            workspace = Workspace(loaded, options.results, options.params)
+            said = function(workspace, *([options.name] if stage.argument else []))
+    if not {"DVC_STAGE", FAILURES} & os.environ.keys():  # typed by a person
+        if isinstance(said, str):
+            print(said)
         print(f"made {outputs[0]}" + (f" and {len(outputs) - 1} more files" if outputs[1:] else ""))
 
 
@@ -269,7 +286,10 @@ def _pipeline(options: argparse.Namespace) -> None:
     if options.action == "start":
         loaded = config.load(options.params)
         resolved = loaded.model_dump(mode="json")
-        print(tracking.start_pipeline(options.results, options.params, loaded.scale, resolved))
+        started = tracking.start_pipeline(
+            options.results, options.params, loaded.scale, resolved, engine=options.engine, pid=options.pid
+        )
+        print(started)
     elif options.action == "send":
         print(tracking.send(options.results))
     elif options.run_id:

@@ -22,7 +22,7 @@ class Denoiser(Protocol):
     """Anything that turns partially masked sub-tokens into logits over tokens."""
 
     def __call__(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
-        """Y (B, L, ell) int64, t (B,) float, where (B, L) bool; returns (N, V) logits."""
+        """Maps y (B, L, ell) int64, t (B,) float and where (B, L) bool to logits (N, V)."""
         ...
 
 

@@ -34,7 +34,7 @@ class TextData(DataSection):
     outputs: ClassVar[tuple[str, ...]] = ("train.npy", "heldout.npy", "meta.json", "tokenizer.json")
     has_text: ClassVar[bool] = True
     kind: Literal["text"]
-    files: tuple[str, ...] = ()  # files, folders and globs, a document each file; empty: the embedded text, or `hub`
+    files: tuple[str, ...] = ()  # files, folders and globs, each file is a document; empty: the embedded text, or `hub`
     hub: HubText | None = None
     tokenizer: str | None = None  # a tokenizers JSON file or a hub name; null trains byte-level BPE
     vocab_size: Annotated[int, Field(ge=257)]

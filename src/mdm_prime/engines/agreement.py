@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
+from mdm_prime import hints
 from mdm_prime.engines import dvc
-
-AGAIN = "snakemake --cores all --force results/tables/"  # makes nothing anew: a target without a command is forced
 
 
 def record(params: str, files: Iterable[str]) -> None:
@@ -23,4 +23,5 @@ def record(params: str, files: Iterable[str]) -> None:
         stages = [stage for stage in dvc.stages() if f" --params {params} " in stage.command and stage.is_made_by(made)]
         dvc.commit(dvc.stale() & {stage.name for stage in stages})
     except (dvc.DvcError, OSError) as error:
-        sys.stderr.write(f"mdm-prime: DVC could not take over these results ({error}); when that is mended: {AGAIN}\n")
+        again = hints.everything(Path(params).stem, "--force")  # of a target without a command: nothing is made anew
+        sys.stderr.write(f"mdm-prime: DVC could not take over these results ({error}); when that is mended: {again}\n")

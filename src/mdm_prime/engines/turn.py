@@ -18,7 +18,7 @@ def take(results: str | Path, engine: Engine) -> ExitStack:
     """Takes the turn for as long as the returned stack is open: a whole run of Snakemake, one stage of DVC.
 
     The kernel drops the locks when the process ends, however it ends. Several processes of one engine may have the
-    turn, but only one process a stage of DVC: where DVC alone was killed, the command of its stage goes on.
+    turn, but only one process per stage of DVC: where DVC alone was killed, the command of its stage goes on.
 
     Raises UserError while the other engine has the turn, or another process the stage.
     """

@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from mdm_prime import hints
 from mdm_prime.errors import UserError
 from mdm_prime.reporting.records import pick
 
@@ -36,9 +37,8 @@ def _one_line_of(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror or error}); make it with: snakemake --cores all {path}"
-        ) from None
+        again = hints.target(path)
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); make it with: {again}") from None
     except (ValueError, TypeError, EOFError, BadZipFile) as error:
         raise UserError(f"{path}: holds no array ({error}); delete it and run the pipeline again") from None
 

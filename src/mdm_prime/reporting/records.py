@@ -9,6 +9,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+from mdm_prime import hints
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 
@@ -29,9 +30,7 @@ def read_csv(path: Path) -> list[Row]:
         with path.open(encoding="utf-8", newline="") as file:
             return parse(file)
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); make it with: snakemake --cores all {path}"
-        ) from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it with: {hints.target(path)}") from None
 
 
 def read_table(root: Path, name: str) -> list[Row]:

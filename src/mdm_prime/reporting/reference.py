@@ -6,6 +6,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from mdm_prime import hints
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.files import read_json
@@ -15,7 +16,7 @@ from mdm_prime.reporting.records import Row, number, read_csv
 
 
 def compare(reference: Path, root: Path) -> list[str]:
-    """Differences between the tables of two scales' folders beyond the tolerances, a readable line each.
+    """Differences between the tables of two scales' folders beyond the tolerances: a readable line for each.
 
     Raises UserError when the reference holds no table.
     """
@@ -26,7 +27,7 @@ def compare(reference: Path, root: Path) -> list[str]:
     for name in names:
         fresh = layout.table_files(root, name)[0]
         if not fresh.is_file():
-            lines.append(f"{name}.csv: missing; make it with: snakemake --cores all {fresh}")
+            lines.append(f"{name}.csv: missing; make it with: {hints.target(fresh)}")
             continue
         scales = [_scale(folder, name) for folder in (reference, root)]
         if scales[0] != scales[1]:

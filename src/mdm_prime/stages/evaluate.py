@@ -15,8 +15,8 @@ from mdm_prime.stages.networks import load, tags, tokens_of
 from mdm_prime.stages.workspace import Workspace
 
 
-def evaluate(workspace: Workspace, name: str) -> None:
-    """Both losses of a run on the held-out split: layout.likelihood_file."""
+def evaluate(workspace: Workspace, name: str) -> str:
+    """Both losses of a run on the held-out split: layout.likelihood_file. Returns them in one line."""
     run, device = workspace.config.run(name), workspace.device()
     settings = workspace.config.task(run.task).evaluation
     tokens = tokens_of(run, workspace.tokens(run.task, "heldout"))
@@ -74,15 +74,26 @@ def evaluate(workspace: Workspace, name: str) -> None:
                 f"{likelihood.FEWEST} different sequences; raise it"
             )
         values = found.values()
-        tracked.metric(0, values | in_usual_units(run, found))
+        usual = in_usual_units(run, found)
+        tracked.metric(0, values | {key: estimate.mean for key, estimate in usual.items()})
         files.write_json(output, loaded.facts | {"num_samples": found.num_samples, "exact": exact} | values)
         tracked.artifact(output)
     shards.Shards(folder, 0).remove()
+    said = ", ".join(f"{key} {estimate.mean:.4g} ± {estimate.stderr:.2g}" for key, estimate in usual.items())
+    return f"{name}: {said}"
 
 
-def in_usual_units(run: Run, found: likelihood.Likelihood) -> dict[str, float]:
+def in_usual_units(run: Run, found: likelihood.Likelihood) -> dict[str, likelihood.Estimate]:
     """Bits per dimension of an image, perplexities of anything else, each under its true name."""
     if run.on_images:
         bits = run.length / run.data.length / math.log(2)
-        return {"bpd_bound": found.nelbo.mean * bits, "bpd_published": found.joint_loss.mean * bits}
-    return {"ppl_bound": math.exp(found.nelbo.mean), "published_loss_ppl": math.exp(found.joint_loss.mean)}
+        return {
+            "bpd_bound": likelihood.Estimate(found.nelbo.mean * bits, found.nelbo.stderr * bits),
+            "bpd_published": likelihood.Estimate(found.joint_loss.mean * bits, found.joint_loss.stderr * bits),
+        }
+    return {"ppl_bound": _perplexity(found.nelbo), "published_loss_ppl": _perplexity(found.joint_loss)}
+
+
+def _perplexity(nats: likelihood.Estimate) -> likelihood.Estimate:
+    """The exponential of a mean in nats per token, with the standard error that follows for small ones."""
+    return likelihood.Estimate(math.exp(nats.mean), math.exp(nats.mean) * nats.stderr)

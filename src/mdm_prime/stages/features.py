@@ -122,9 +122,8 @@ def load_extractor(workspace: Workspace, task: str, device: torch.device) -> Ext
     path = layout.classifier_file(workspace.root, task)
     weights, metadata = checkpoint.load(path, device)
     if metadata.get("digest") != _identity(settings, meta):
-        raise UserError(
-            f"{path}: trained with other parameters or data; make it again: {workspace.hint('features', task)}"
-        )
+        again = workspace.hint("features", task)
+        raise UserError(f"{path}: trained with other parameters or data; make it again: {again}")
     network = _classifier(settings, meta).to(device)
     network.load_state_dict(weights)
     return ClassifierFeatures(network.eval())
@@ -182,10 +181,8 @@ def _identity(settings: ImageTask, meta: Mapping[str, Any]) -> str:
 
 def _labels(workspace: Workspace, task: str, split: str, count: int, meta: Mapping[str, Any]) -> NDArray[np.int64]:
     """(count,) classes from 0. Raises UserError when they are missing or do not fit the images."""
-    path, again = (
-        layout.data_dir(workspace.root, task) / f"{split}_labels.npy",
-        f"make it with: {workspace.hint('data', task)}",
-    )
+    path = layout.data_dir(workspace.root, task) / f"{split}_labels.npy"
+    again = f"make it with: {workspace.hint('data', task)}"
     try:
         labels: NDArray[np.int64] = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:

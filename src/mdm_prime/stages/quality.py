@@ -26,8 +26,8 @@ HEAD = (  # what is copied from samples.json
 )
 
 
-def quality(workspace: Workspace, name: str) -> None:
-    """Scores the samples of a run: quality.json."""
+def quality(workspace: Workspace, name: str) -> str:
+    """Scores the samples of a run: quality.json. Returns the distances in one line."""
     run, device = workspace.config.run(name), workspace.device()
     settings = workspace.config.image_task(run.task)
     described = files.read_json(layout.sample_files(workspace.root, name)[1])
@@ -62,6 +62,8 @@ def quality(workspace: Workspace, name: str) -> None:
         head |= {"features": features_name(run.task, settings.fidelity), "distance_name": distance}
         files.write_json(output, head | {"rows": rows})
         tracked.artifact(output)
+    said = ", ".join(f"{row['distance']:.4g} ({row['sampler']})" for row in rows)
+    return f"{name}: {distance} {said}"
 
 
 def _samples(workspace: Workspace, run: Run, num_samplers: int) -> NDArray[np.unsignedinteger]:

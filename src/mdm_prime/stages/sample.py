@@ -25,8 +25,11 @@ from mdm_prime.stages.networks import Loaded, load, tags
 from mdm_prime.stages.workspace import Workspace
 
 
-def sample(workspace: Workspace, name: str) -> None:
-    """Draws what params ask for: samples.npy, (S, N, L) of the data's tokens for S samplers, and samples.json."""
+def sample(workspace: Workspace, name: str) -> str:
+    """Draws what params ask for: samples.npy, (S, N, L) of the data's tokens for S samplers, and samples.json.
+
+    Returns in one line how many samples there are, and what they took.
+    """
     run, device = workspace.config.run(name), workspace.device()
     task, data_folder = workspace.config.task(run.task), layout.data_dir(workspace.root, run.task)
     settings, samplers = task.sampling, task.samplers_of(run.variant)
@@ -81,6 +84,8 @@ def sample(workspace: Workspace, name: str) -> None:
 
             write_views(workspace, run, loaded, device)
     shards.Shards(kept, 0).remove()
+    said = ", ".join(f"{row['name']} with {row['nfe_mean']:.4g} network evaluations" for row in rows)
+    return f"{name}: {settings.num_samples} samples by {said} each"
 
 
 def draw(

@@ -1,11 +1,11 @@
 """MLflow, at a distance: a stage appends lines to a journal, and a process of its own mirrors the journals.
 
 Importing mlflow costs 2 s, and its database may be locked, broken or far away. So no stage touches it: tracking costs
-a stage one appended line a point, a store that cannot be written loses nothing and stops nothing, and what a journal
+a stage one appended line per point, a store that cannot be written loses nothing and stops nothing, and what a journal
 holds is mirrored later. The mirror runs when a pipeline starts and ends, when a stage that no pipeline started ends,
 every few minutes of a long stage, and while `ui` is open.
 
-    results/tracking/RUN.jsonl       one journal a run: start, metrics, tags, artifact and end lines
+    results/tracking/RUN.jsonl       a run's journal: start, metrics, tags, artifact and end lines
     results/tracking/mirrored.json   how many bytes of each journal are in the store, and as which MLflow run
     results/mlflow.db, mlartifacts/  the store, unless MLFLOW_TRACKING_URI names another
 """

@@ -1,4 +1,4 @@
-"""A run as a file: one JSON object a line, appended to and never rewritten, so that a kill costs one line at most."""
+"""A run as a file: one JSON object per line, appended to and never rewritten, so that a kill costs one line at most."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from mdm_prime.errors import UserError
 from mdm_prime.tracking import journal, store
 
 PACKAGES = ("mdm-prime", "torch", "numpy", "snakemake", "dvc")  # what numbers, or the order of the work, depend on
-PRODUCTS = ("tables", "figures")  # folders of results, copied into the run of a pipeline
+PRODUCTS = ("tables", "figures")  # folders of results/SCALE, copied into the run of a pipeline
 LATER = 60.0  # seconds that a mirror which nobody waits for gathers runs before it sends them
 _unwaited: list[subprocess.Popen[str] | None] = []  # kept: Python warns of one that is dropped while it runs
 SEND = "mdm-prime pipeline send"
@@ -76,9 +76,11 @@ def start_pipeline(
 
 def finish_pipeline(results: Path, run_id: str, status: journal.Status) -> None:
     """Ends a pipeline's run with its tables and figures; a stage of it that never ended is noted as killed."""
-    for product in PRODUCTS:
-        if (results / product).is_dir():
-            journal.append_artifact(results, run_id, results / product, product)
+    for _, events in journal.journals(results, run_id):
+        root = results / events[0]["name"]  # of the scale that the pipeline made
+        for product in PRODUCTS:
+            if (root / product).is_dir():
+                journal.append_artifact(results, run_id, root / product, product)
     journal.end(results, run_id, status)
     mirror(results, 120.0)
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn, optim
 
+from mdm_prime import hints
 from mdm_prime.errors import UserError
 from mdm_prime.files import replacing
 
@@ -33,7 +34,8 @@ def load(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tens
             metadata = json.loads((file.metadata() or {})["json"])
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 (no mapping)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}); train it first") from None
+        again = hints.target(path)
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); make it with: {again}") from None
     except (SafetensorError, KeyError, ValueError) as error:
         raise UserError(f"{path}: not a checkpoint ({error}); delete it and train again") from None
 

@@ -1,4 +1,4 @@
-"""What a training step minimises: a callable `loss(network, x, t, generator) -> (B,)`, in nats a sequence."""
+"""What a training step minimises: a callable `loss(network, x, t, generator) -> (B,)`, in nats per sequence."""
 
 from __future__ import annotations
 

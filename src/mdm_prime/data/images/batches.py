@@ -64,7 +64,7 @@ def _read(path: Path, data: ImageBatchesData) -> Batches:
         labels = labels.tolist()
     if not isinstance(labels, list) or len(labels) != len(pixels):
         number = len(labels) if isinstance(labels, list) else type(labels).__name__
-        raise UserError(f"{path}: 'labels' are {number}; allowed: a list of {len(pixels)}, one an image")
+        raise UserError(f"{path}: 'labels' are {number}; allowed: a list of {len(pixels)}, one per image")
     for label in labels:
         if type(label) is not int or not 1 <= label <= CLASSES:
             raise UserError(f"{path}: a label is {label!r}; allowed: integers of 1 to {CLASSES}")

@@ -49,7 +49,7 @@ class PhotosData(ImageSourceSection):
             raise UserError(f"{key}.folder: {self.folder} holds no files; give a folder of photographs")
         for part, count in (("train", self.train_images), ("test", self.test_images)):
             if count < len(paths):
-                raise UserError(f"{key}.{part}_images is {count}; allowed: at least {len(paths)}, one a photograph")
+                raise UserError(f"{key}.{part}_images is {count}; allowed: at least {len(paths)}, one per photograph")
 
         def read(part: Literal["train", "test"]) -> Batches:
             pixels = crops(paths, self, key, part)

@@ -83,7 +83,7 @@ class DiT(nn.Module):
         self.head = zero_linear(width, vocab_size)
 
     def forward(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
-        """Y (B, L, ell) int64, t (B,), where (B, L) bool; returns (N, V), rows in the order of `where`.
+        """Maps y (B, L, ell) int64, t (B,) and where (B, L) bool to logits (N, V), in the order of `where`.
 
         Raises ValueError for longer sequences than the network is for.
         """

@@ -43,7 +43,7 @@ class MLP(nn.Module):
         self.main = nn.Sequential(*layers, nn.Linear(width, length * vocab_size))
 
     def forward(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
-        """Y (B, L, ell) int64, t (B,), where (B, L) bool; returns (N, V), rows in the order of `where`."""
+        """Maps y (B, L, ell) int64, t (B,) and where (B, L) bool to logits (N, V), in the order of `where`."""
         time = self.time_embedding((t if self.time_conditioning else torch.zeros_like(t))[:, None])
         h = torch.cat([self.embedding(y).flatten(1), time], -1)
         logits: Tensor = self.main(h).unflatten(-1, (self.length, -1))

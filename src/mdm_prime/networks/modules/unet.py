@@ -151,7 +151,7 @@ class UNet(nn.Module):
         self.head = zeroed(nn.Conv2d(features, channels * vocab_size, 3, padding=1))
 
     def forward(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
-        """Y (B, L, ell) int64, t (B,) without effect, where (B, L) bool; returns (N, V), in the order of `where`."""
+        """Maps y (B, L, ell) int64 and where (B, L) bool to logits (N, V), in the order of `where`. t is ignored."""
         if self.training:
             return self._logits(y, where, torch.randint(self.components, y.shape[:1], device=y.device))
         parts = (self._logits(y, where, y.new_full(y.shape[:1], component)) for component in range(self.components))

@@ -1,1 +1,1 @@
-"""The figures, a file each: found by declared.py."""
+"""The figures: each is a file, found by declared.py."""

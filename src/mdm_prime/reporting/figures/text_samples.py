@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 2  # of each model
 LINES = 4  # of each sample
-WIDTH = 123  # characters a line
+WIDTH = 123  # characters per line
 FONT = "DejaVu Sans Mono"
 FONT_SIZE = 6.3
 LINE_HEIGHT = 0.115  # inches

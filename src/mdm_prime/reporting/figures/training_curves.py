@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 ARM: dict[str, Any] = {"color": GRAY, "linestyle": "-", "linewidth": 2.2}
 PLAIN_WIDTH = 0.6
-MARKER_SIZE = 3.5  # few markers a line, so that lines can be told apart without colours
+MARKER_SIZE = 3.5  # few markers per line, so that lines can be told apart without colours
 HALF_FILLED: dict[str, Any] = {"fillstyle": "left", "markerfacecoloralt": "white"}
 COLUMNS = 3
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mdm_prime import hints
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
@@ -53,7 +54,7 @@ def without_places(text: str) -> str:
 
 def _check(config: Config, results: Path) -> None:
     """Raises UserError unless every table and figure is there and Snakemake has nothing to do for them."""
-    make_them = f"make them with: MDM_PRIME_SCALE={config.scale} snakemake --cores all {' '.join(TARGETS)}"
+    make_them = f"make them with: {hints.everything(config.scale)}"
     files = catalogue.files(config, layout.scale_root(results, config.scale))
     missing = [file for file in files if not file.is_file()]
     if missing:

@@ -7,6 +7,7 @@ import html
 import re
 from pathlib import Path
 
+from mdm_prime import hints
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 
@@ -65,6 +66,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); make it with: snakemake --cores all {path}"
-        ) from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it with: {hints.target(path)}") from None

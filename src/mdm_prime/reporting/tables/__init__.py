@@ -1,1 +1,1 @@
-"""The tables, a file each: found by declared.py."""
+"""The tables: each is a file, found by declared.py."""
