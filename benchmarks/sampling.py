@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mdm_prime.experiment import config
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.samplers import exact as sampling
 from mdm_prime.samplers.ancestral import AncestralSampler
 from mdm_prime.samplers.first_hitting import FirstHittingSampler

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mdm_prime.core.masking import stratified_times
 from mdm_prime.experiment import config
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.stages.place import network_of
 from mdm_prime.stages.train import loss_of
 from mdm_prime.training.loop import autocast

@@ -146,7 +146,9 @@ def test_reports_retrain_nothing_and_text_knows_no_images(digests: dict[str, set
     for module, found in digests.items():
         if module.startswith("mdm_prime.reporting"):
             assert {name.split("_")[0] for name in found} <= REPORTS, module
-        if "image" in module and module != "mdm_prime.experiment.sections.image_data":
+        if (
+            "image" in module and module != "mdm_prime.experiment.sections.image_data"
+        ):  # a run asks whether it is on images
             assert not {name for name in found if name in ("data_text", "train_text", "evaluate_text")}, module
 
 

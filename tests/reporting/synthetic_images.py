@@ -6,7 +6,7 @@ import numpy as np
 
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.files import write_json
 
 IMAGE_NATS = {"nelbo": 2.0, "joint_loss": 1.5}  # per token, of every image model

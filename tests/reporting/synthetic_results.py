@@ -11,7 +11,7 @@ from synthetic_images import IMAGE_NATS, IMAGE_TASK, IMAGES, write_image_data, w
 
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config, load
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.files import write_json, write_text
 from mdm_prime.reporting import declared, drawing, writing
 

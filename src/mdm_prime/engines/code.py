@@ -19,6 +19,7 @@ CANNOT_CHANGE_A_NUMBER = {  # module or package -> why a change of it runs nothi
     "mdm_prime.errors": "the exception whose text is the report of bad input",
     "mdm_prime.experiment.config": "reads the params, whose values are compared themselves",
     "mdm_prime.experiment.found": "lists what declares itself; what is chosen is a root of its own",
+    "mdm_prime.experiment.tasks": "reads and checks tasks, whose values are compared themselves",
     "mdm_prime.experiment.layout": "names files, which are compared themselves",
     "mdm_prime.hints": "texts of messages",
     "mdm_prime.progress": "shows how far a stage is",

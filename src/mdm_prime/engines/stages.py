@@ -13,8 +13,9 @@ from pathlib import Path
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import RUN, Files
+from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.models import OBJECTIVES
-from mdm_prime.experiment.tasks import Run, Task
+from mdm_prime.experiment.tasks import Task
 from mdm_prime.reporting import declared
 
 Runs = tuple[tuple[str, int], ...]

@@ -15,10 +15,11 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.found import kinds
 from mdm_prime.experiment.problems import allowed, did_you_mean, one_line
+from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections import data
 from mdm_prime.experiment.sections.base import NAME, Name, Section
 from mdm_prime.experiment.sections.models import Compute, IdleSteps
-from mdm_prime.experiment.tasks import ImageTask, Run, Task, overridden
+from mdm_prime.experiment.tasks import ImageTask, Task, overridden
 
 FOLDER = Path("params")
 ENVIRONMENT_SCALE = "MDM_PRIME_SCALE"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdm_prime.experiment.config import Config
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 
 TABLE_SUFFIXES = ("csv", "md", "tex", "json")
 FIGURE_SUFFIXES = ("png", "pdf")

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
-from mdm_prime.core.bases import smallest_base
 from mdm_prime.experiment import found
+from mdm_prime.experiment.runs import PIXEL_CHANNELS, SUPER_TOKEN_VALUES, Checkpoint, Run, as_images
 from mdm_prime.experiment.sections.base import Name, Names, Section, Seeds
-from mdm_prime.experiment.sections.data import Data, DataSection
+from mdm_prime.experiment.sections.data import Data
 from mdm_prime.experiment.sections.image_data import ImageDataSection
 from mdm_prime.experiment.sections.images import Classifier, Fidelity
 from mdm_prime.experiment.sections.models import OBJECTIVES, Evaluation, Oracle, Sampling, Training
-from mdm_prime.experiment.sections.networks import Network, NetworkSection
+from mdm_prime.experiment.sections.networks import Network
 from mdm_prime.experiment.sections.samplers import Samplers, SamplerSection
-from mdm_prime.experiment.shape import Shape
 
-PIXEL_CHANNELS, SUPER_TOKENS, SUPER_TOKEN_VALUES = 3, 2, 4096  # 256^3 = 4096^2: three channels as two tokens
 NUMBER_IN_NAME = re.compile(r"l([1-9]\d*)(?:-.*)?")  # l4, l4-bound: a variant of 4 sub-tokens per token
 
 S = TypeVar("S", bound=Section)
-
-
-class Checkpoint(Section):
-    """A network of the authors, imported instead of trained."""
-
-    format: Literal["official-text", "official-image"]
-    address: str = Field(min_length=1)  # a path, or hf://OWNER/NAME/FILE@REVISION
-    weights: Literal["ema", "raw"] = "ema"
-    head_width: PositiveInt | None = None  # of images, whose files do not say it; null: that of the released code
 
 
 class Variant(Section):
@@ -57,70 +45,6 @@ class Variant(Section):
             if self.checkpoint and getattr(self, key):
                 raise ValueError(f"{key}: is not for a checkpoint, which is not trained here")
         return self
-
-
-class Run(Section):
-    """Everything that one network depends on; `name` is TASK/VARIANT/seedN."""
-
-    task: str
-    variant: str
-    seed: int
-    model: Literal["masked", "autoregressive"]
-    num_subtokens: int
-    carry_over: bool
-    super_tokens: bool
-    data: SerializeAsAny[DataSection]
-    network: SerializeAsAny[NetworkSection]  # of a checkpoint: the task's, which its file replaces
-    training: Training
-    checkpoint: Checkpoint | None
-
-    @property
-    def name(self) -> str:
-        return f"{self.task}/{self.variant}/seed{self.seed}"
-
-    @property
-    def on_images(self) -> bool:
-        return isinstance(self.data, ImageDataSection)
-
-    @property
-    def image_data(self) -> ImageDataSection:
-        """The section of its images. Raises TypeError for a run on other data."""
-        return as_images(self.data)
-
-    @property
-    def vocab_size(self) -> int:
-        """V of the tokens that the network sees."""
-        return SUPER_TOKEN_VALUES if self.super_tokens else self.data.vocab_size
-
-    @property
-    def length(self) -> int:
-        """L of the tokens that the network sees."""
-        return self.data.length * SUPER_TOKENS // PIXEL_CHANNELS if self.super_tokens else self.data.length
-
-    @property
-    def channels(self) -> int:
-        """Tokens at one place of an image: its channels, or super-tokens; 1 for other data."""
-        if self.super_tokens:
-            return SUPER_TOKENS
-        return self.data.channels if isinstance(self.data, ImageDataSection) else 1
-
-    @property
-    def shape(self) -> Shape:
-        """What a network of this run reads and predicts."""
-        return Shape(
-            base=smallest_base(self.vocab_size, self.num_subtokens),
-            num_subtokens=self.num_subtokens,
-            vocab_size=self.vocab_size,
-            length=self.length,
-            channels=self.channels,
-            causal=self.model == "autoregressive",
-        )
-
-    @property
-    def digest(self) -> str:
-        """Hash of the whole run, kept in its checkpoints."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 class ImageTask(NamedTuple):
@@ -263,13 +187,6 @@ class Task(Section):
         for name in self.models:
             for seed in self.seeds[:1] if self.variant(name).checkpoint else self.seeds:
                 yield self.run(task, name, seed)
-
-
-def as_images(data: DataSection) -> ImageDataSection:
-    """The same section. Raises TypeError for one of other data."""
-    if not isinstance(data, ImageDataSection):
-        raise TypeError(f"data of kind {data.kind} are no images")
-    return data
 
 
 def overridden(section: S, values: Mapping[str, Any]) -> S:

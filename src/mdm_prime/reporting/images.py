@@ -8,7 +8,7 @@ from typing import Any
 
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
-from mdm_prime.experiment.tasks import PIXEL_CHANNELS, SUPER_TOKENS, Run
+from mdm_prime.experiment.runs import PIXEL_CHANNELS, SUPER_TOKENS, Run
 from mdm_prime.files import read_json
 from mdm_prime.reporting.loading import origin_of
 from mdm_prime.reporting.records import Row, pick, yes_no

@@ -10,7 +10,7 @@ from typing import Any
 
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.files import read_json
 from mdm_prime.reporting.records import Row, pick, yes_no
 

@@ -8,7 +8,7 @@ from mdm_prime import files, tracking
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.progress import progress
 from mdm_prime.stages import shards
 from mdm_prime.stages.networks import load, tags, tokens_of

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mdm_prime.core.objectives import consistent
 from mdm_prime.core.super_tokens import from_super_tokens
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.stages.networks import subtokenizer_of
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from mdm_prime import files, tracking
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.official import imported as imported_folder
 from mdm_prime.official.contents import FormatError
 from mdm_prime.official.imported import Imported

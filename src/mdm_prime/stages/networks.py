@@ -20,8 +20,8 @@ from mdm_prime.core.super_tokens import to_super_tokens
 from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
+from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.networks import Network
-from mdm_prime.experiment.tasks import Run
 from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint
 

@@ -9,7 +9,7 @@ from mdm_prime import files, tracking
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation.fidelity import distance_name, features_name
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.progress import progress
 from mdm_prime.stages.features import load_extractor, scoring
 from mdm_prime.stages.networks import tags

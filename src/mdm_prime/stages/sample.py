@@ -16,8 +16,8 @@ from mdm_prime.core.super_tokens import from_super_tokens
 from mdm_prime.data.arrays import token_dtype
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
+from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.samplers import SamplerSection
-from mdm_prime.experiment.tasks import Run
 from mdm_prime.progress import progress
 from mdm_prime.samplers.exact import prior_sample
 from mdm_prime.stages import shards

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mdm_prime import files
 from mdm_prime.experiment import layout
+from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.samplers import SamplerSection
-from mdm_prime.experiment.tasks import Run
 from mdm_prime.samplers.exact import prior_sample
 from mdm_prime.stages.image_views import partial_view, pixels
 from mdm_prime.stages.networks import Loaded, tokens_of

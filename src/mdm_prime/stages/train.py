@@ -15,7 +15,7 @@ from mdm_prime import files, tracking
 from mdm_prime.core.super_tokens import to_super_tokens
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.progress import progress
 from mdm_prime.stages.networks import facts, identity, minimised, schedule_of, subtokenizer_of, tags
 from mdm_prime.stages.workspace import Workspace

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import Files
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.reporting.declared import IMAGES as CATEGORY
 from mdm_prime.reporting.declared import DeclaredFigure
 from mdm_prime.reporting.images import channel_subtokens, display_name, model_columns_of

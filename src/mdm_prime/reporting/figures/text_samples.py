@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import Files
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.reporting.declared import NOT_IN_PAPER, TEXT, DeclaredFigure
 from mdm_prime.reporting.drawing import GRAY, PAGE, new_figure, title_of
 from mdm_prime.reporting.loading import samplers_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import Files
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.reporting.declared import TOY, DeclaredFigure
 from mdm_prime.reporting.drawing import PAGE, lines_of, new_figure, panels_of
 from mdm_prime.reporting.loading import samplers_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import Files
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.reporting.declared import NOT_IN_PAPER, RUN, DeclaredFigure
 from mdm_prime.reporting.drawing import (
     BLACK,

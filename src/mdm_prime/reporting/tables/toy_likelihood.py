@@ -7,7 +7,7 @@ from pathlib import Path
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import Files
-from mdm_prime.experiment.tasks import Run
+from mdm_prime.experiment.runs import Run
 from mdm_prime.reporting import columns
 from mdm_prime.reporting.columns import TRAINED_NATS, Column, Tolerance, spread_of, stderr_of
 from mdm_prime.reporting.declared import TOY, Content, DeclaredTable, Metrics
