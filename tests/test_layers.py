@@ -46,7 +46,7 @@ ONLY_IMPORTER = {
     "dvc": {"engines"},
     "snakemake": {"engines"},
     "torch_fidelity": {"evaluation"},
-    "pydantic": {"experiment", "networks", "data", "samplers"},  # sections
+    "pydantic": {"experiment", "networks", "data", "samplers", "stages"},  # sections; stages read that of a checkpoint
 }
 
 

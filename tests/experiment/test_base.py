@@ -28,7 +28,7 @@ tasks:
     models: [l1, l2-wide, arm]
     variants:
       l2-wide: {{network: {{width: 16}}}}
-    evaluation: {{num_samples: 8, batch_size: 4}}
+    evaluation: {{num_samples: 64, batch_size: 16}}
 """
 PICTURES = """\
 base: {base}
