@@ -1,6 +1,7 @@
 """Checkpoints of the authors as variants of a task: imported, then evaluated, sampled and scored by ordinary stages."""
 
 import json
+import os
 import shlex
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ from official_files import save
 
 from mdm_prime import files
 from mdm_prime.cli import main as cli
+from mdm_prime.data.tokenizer import load_tokenizer, separator_id
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
 from mdm_prime.experiment import config, layout
@@ -96,15 +98,19 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def project(made, tmp_path, monkeypatch, deterministic_mode_restored):
-    """A copy of it, the large files by links; the current folder. No stage waits for MLflow."""
+    """A copy of it, the current folder. No stage waits for MLflow."""
     monkeypatch.setenv("MDM_PRIME_PARENT_RUN", "pipeline-test")
-    ignored = shutil.ignore_patterns("checkpoints", "tracking")
-    monkeypatch.chdir(shutil.copytree(made, tmp_path / "project", ignore=ignored))
-    for file in (made / "checkpoints").rglob("*.*"):
-        link = Path("checkpoints", file.relative_to(made / "checkpoints"))
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(file)
-    return tmp_path / "project"
+    ignored = shutil.ignore_patterns("tracking")
+    folder = tmp_path / "project"
+    monkeypatch.chdir(shutil.copytree(made, folder, symlinks=True, ignore=ignored, copy_function=copied))
+    return folder
+
+
+def copied(source, target):
+    """Large files, which nothing writes in place, are shared."""
+    if Path(source).suffix in (".ckpt", ".pth", ".safetensors"):
+        return os.link(source, target)
+    return shutil.copy2(source, target)
 
 
 # ---- params/official.yaml --------------------------------------------------------------------------------------------
@@ -361,6 +367,17 @@ def test_shards_change_no_number(project, name):
     change(in_shards)
     assert run(f"evaluate {name}") == run(f"sample {name}") == 0
     assert [path.read_bytes() for path in paths] == before
+
+
+def test_framed_text_goes_through_the_stages(project):
+    """Every sequence stands between two separators, as the authors' networks were trained."""
+    change(lambda values: values["tasks"]["text"]["data"].update(framed=True))
+    for command in ("data text", f"import {L2}", f"evaluate {L2}", f"sample {L2}"):
+        assert run(command) == 0
+    tokens = workspace().tokens("text", "heldout")
+    separator = separator_id(load_tokenizer(ROOT / "text/data/tokenizer.json"))
+    assert tokens.shape[1] == 16
+    assert (tokens[:, [0, -1]] == separator).all()
 
 
 def test_samples_are_pixels_of_every_sampler(project):

@@ -119,7 +119,7 @@ def test_a_prefix_is_conditioned_on():
 def causal_network():
     torch.manual_seed(0)
     network = DiT(
-        base=4, num_subtokens=1, vocab_size=4, length=3, width=12, blocks=1, heads=2, conditioning_width=4, causal=True
+        base=4, num_subtokens=1, vocab_size=4, length=8, width=12, blocks=1, heads=2, conditioning_width=4, causal=True
     ).double()
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.5)

@@ -100,6 +100,15 @@ def test_few_heldout_sequences_are_refused(trained, capsys):
         )
 
 
+def test_few_draws_are_refused(trained, capsys):
+    trained.set("known_entropy", "evaluation", num_samples=7)
+    assert trained.run("evaluate", MASKED) == 2
+    assert (
+        "tasks.known_entropy.evaluation.num_samples: is 7, which drew fewer than 8 different" in capsys.readouterr().err
+    )
+    assert not trained.file(MASKED, "likelihood.json").exists()
+
+
 def test_samples_do_not_depend_on_the_batch_size(trained):
     found = []
     for batch_size in (100, 7):
