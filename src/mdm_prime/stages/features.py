@@ -122,8 +122,9 @@ def load_extractor(workspace: Workspace, task: str, device: torch.device) -> Ext
     path = layout.classifier_file(workspace.root, task)
     weights, metadata = checkpoint.load(path, device)
     if metadata.get("digest") != _identity(settings, meta):
-        again = workspace.hint("features", task)
-        raise UserError(f"{path}: trained with other parameters or data; make it again: {again}")
+        raise UserError(
+            f"{path}: trained with other parameters or data; make it again: {workspace.hint('features', task)}"
+        )
     network = _classifier(settings, meta).to(device)
     network.load_state_dict(weights)
     return ClassifierFeatures(network.eval())
