@@ -1,11 +1,13 @@
-import copy
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
+from mdm_prime import hints
 from mdm_prime.cli import main as cli
-from mdm_prime.experiment import layout
+from mdm_prime.experiment import config, layout
+from mdm_prime.stages.workspace import Workspace
 
 SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
 TRAINING = {"objective": "joint_loss", "steps": 20, "batch_size": 32, "log_every": 10, "checkpoint_every": 20}
@@ -22,13 +24,6 @@ TINY = {  # what the tests count on; the rest is as in the smoke parameters
     "text": {
         "training": TRAINING,
         "models": ["l1", "l2", "l4", "arm", "l2-plain"],
-        "variants": {
-            "l1": {},
-            "l2": {"num_subtokens": 2},
-            "l4": {"num_subtokens": 4},
-            "arm": {"model": "autoregressive"},
-            "l2-plain": {"num_subtokens": 2, "carry_over": False},
-        },
         "seeds": [0, 1],
         "samplers": [{"kind": "ancestral", "num_steps": 32, "temperature": 0.9, "top_p": 0.95}],
     },
@@ -41,20 +36,26 @@ class Workplace:
     def __init__(self, folder):
         self.params = folder / "tiny.yaml"
         self.results = folder / "results"
-        self.values = yaml.safe_load(SMOKE.read_text())
+        self.values = json.loads(json.dumps(config.read(SMOKE)))  # whole, and no part shared by two tasks
         for task, sections in TINY.items():
             for section, values in sections.items():
-                if isinstance(values, dict) and section != "variants":
+                if isinstance(values, dict):
                     self.set(task, section, **values)
                 else:
-                    self.values[task][section] = values
+                    self.values["tasks"][task][section] = values
 
     @property
     def root(self):
         return self.results / "tiny"
 
+    @property
+    def workspace(self):
+        """What the stages are given."""
+        self.arguments()
+        return Workspace(config.load(self.params), self.results, self.params)
+
     def set(self, task, section, **values):
-        self.values[task][section] = copy.deepcopy(self.values[task][section]) | values
+        self.values["tasks"][task][section].update(json.loads(json.dumps(values)))
 
     def arguments(self, *verb):
         self.params.write_text(yaml.safe_dump(self.values, sort_keys=False))
@@ -64,6 +65,10 @@ class Workplace:
         """The exit code."""
         return cli.main(self.arguments(*verb))
 
+    def hint(self, *verb):
+        """The command that a message gives."""
+        return hints.verb(self.params, *verb)
+
     def file(self, run, name):
         """A file of a run by its kind: weights, state, history, likelihood, samples, quality."""
         kind = {
@@ -71,8 +76,9 @@ class Workplace:
             "likelihood.json": layout.likelihood_file(self.root, run),
             "quality.json": layout.quality_file(self.root, run),
         }
-        samples = {path.name: path for path in layout.image_sample_files(self.root, run)}
-        return (kind | samples).get(name, layout.network_dir(self.root, run) / name)
+        if name in (*layout.SAMPLE_FILES, "imputation.npz", "path.npz"):
+            return layout.of_run(self.root, "samples", run) / name
+        return kind.get(name, layout.network_dir(self.root, run) / name)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def write_samples(workplace, samples, run=RUN, **changes):
 
 
 def change(workplace, section, **values):
-    workplace.values["images"]["digits"][section] |= values
+    workplace.set("digits", section, **values)
 
 
 def read(workplace, name):
@@ -80,7 +80,7 @@ def read(workplace, name):
 @pytest.fixture
 def images(workplace):
     """A workplace with images, and samples: of the one sampler copies of training images, of the other noise."""
-    workplace.values["images"] = {"digits": workplace.values["images"]["digits"]}
+    del workplace.values["tasks"]["photos"]
     change(workplace, "classifier", width=8, num_features=8, steps=60, batch_size=30, learning_rate=5e-3)
     change(workplace, "fidelity", inception_weights=None, kid_subset_size=50, neighbours=3)
     write_data(workplace)
@@ -178,7 +178,7 @@ def test_metrics_bear_the_name_of_their_distance(measured):
 def test_samples_of_another_shape_are_one_line(measured, capsys, shape):
     write_samples(measured, np.zeros(shape, np.uint8))
     line = fails(measured, capsys, "quality", RUN)
-    assert f"has shape {shape}, wanted (2, N, 64); draw them again: mdm-prime sample {RUN}" in line
+    assert f"has shape {shape}, wanted (2, N, 64); draw them again: {measured.hint('sample', RUN)}" in line
 
 
 @pytest.mark.parametrize("samples", [np.full((2, 60, 64), 17, np.uint8), np.zeros((2, 60, 64), np.int64)])
@@ -211,13 +211,20 @@ def test_a_classifier_of_other_data_or_parameters_is_refused(measured, capsys, o
     else:
         change(measured, "classifier", learning_rate=1e-3)
     line = fails(measured, capsys, "quality", RUN)
-    assert line.endswith("trained with other parameters or data; make it again: mdm-prime features digits")
+    assert line.endswith(f"trained with other parameters or data; make it again: {measured.hint('features', 'digits')}")
 
 
-def test_one_class_is_nothing_to_classify(images, capsys):
-    write_data(images, classes=1)
-    assert "tasks.digits.data: has 1 class" in fails(images, capsys, "features", "digits")
-    assert not (images.root / "digits/features").exists()
+def test_images_without_labels_are_told_apart_by_how_they_are_turned(images):
+    squares = {split: blobs(seed, 360)[0][::3] for seed, split in enumerate(("train", "heldout"))}  # in one corner
+    change(images, "classifier", steps=150)
+    write_data(images, classes=1, splits={split: (pixels, np.zeros(120)) for split, pixels in squares.items()})
+    assert images.run("features", "digits") == 0
+    assert images.run("quality", RUN) == 0
+    found = read(images, "digits/features/baselines.json")
+    assert found["classifier_accuracy"] > 0.9
+    assert found["distance_name"] == "fd_digits"
+    likeness, noise = read(images, "digits/quality/l2/seed0.json")["rows"]
+    assert likeness["distance"] < noise["distance"]
 
 
 @pytest.mark.parametrize("labels", [None, np.zeros(5, np.int64), np.full(120, 3), np.full(120, -1)])
@@ -229,11 +236,11 @@ def test_labels_that_fit_nothing_are_one_line(images, capsys, labels):
         np.save(path, labels)
     line = fails(images, capsys, "features", "digits")
     assert "train_labels.npy: " in line
-    assert line.endswith("make it with: mdm-prime data digits")
+    assert line.endswith(f"make it with: {images.hint('data', 'digits')}")
 
 
 def test_a_task_without_images_is_one_line(images, capsys):
-    assert "task 'text' has no images; allowed: digits" in fails(images, capsys, "features", "text")
+    assert "'text' is not in scale 'tiny'; allowed: digits" in fails(images, capsys, "features", "text")
 
 
 class FakeInception(torch.nn.Module):
@@ -266,19 +273,19 @@ def test_with_inception_the_distance_is_fid_and_there_is_no_classifier(images, m
 def test_missing_inception_weights_are_one_line(images, capsys, tmp_path, verb):
     change(images, "fidelity", inception_weights=str(tmp_path / "inception.pth"))
     line = fails(images, capsys, *verb)
-    assert f"digits.fidelity.inception_weights: no such file: {tmp_path / 'inception.pth'}" in line
+    assert f"tasks.digits.fidelity.inception_weights: no such file: {tmp_path / 'inception.pth'}" in line
 
 
 def test_images_of_three_channels_and_256_values(images):
     """Super-tokens are decoded before: their samples are pixels like any others."""
     rng = np.random.default_rng(0)
     photos = {"kind": "photos", "size": 8, "train_images": 60, "test_images": 30, "seed": 0}
-    images.values["images"]["photos"] = images.values["images"]["digits"] | {
+    images.values["tasks"]["photos"] = images.values["tasks"]["digits"] | {
         "data": photos,
-        "network": images.values["images"]["digits"]["network"] | {"width": 24, "head_width": 12},
+        "network": images.values["tasks"]["digits"]["network"] | {"width": 24, "head_width": 12},
         "models": ["super"],
         "variants": {"super": {"super_tokens": True}},
-        "samplers": {"super": [{"kind": "first_hitting"}]},
+        "samplers": [{"kind": "first_hitting"}],
         "fidelity": {"inception_weights": None, "kid_subset_size": 20, "neighbours": 3, "batch_size": 16, "seed": 0},
     }
     splits = {
