@@ -222,7 +222,7 @@ def test_images_without_labels_are_told_apart_by_how_they_are_turned(images):
     found = read(images, "digits/features/baselines.json")
     assert found["classifier_accuracy"] > 0.6  # by chance 0.25
     assert found["distance_name"] == "fd_digits"
-    likeness, noise = read(images, "digits/quality/l2/seed0.json")["rows"]
+    likeness, noise = read(images, "digits/quality/l3/seed0.json")["rows"]
     assert likeness["distance"] < noise["distance"]
 
 
