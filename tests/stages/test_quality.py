@@ -217,6 +217,8 @@ def test_a_classifier_of_other_data_or_parameters_is_refused(measured, capsys, o
 def test_images_without_labels_are_told_apart_by_how_they_are_turned(images):
     squares = {split: blobs(seed, 360)[0][::3] for seed, split in enumerate(("train", "heldout"))}  # in one corner
     write_data(images, classes=1, splits={split: (pixels, np.zeros(120)) for split, pixels in squares.items()})
+    noise = np.random.default_rng(2).integers(0, 17, (60, 64), dtype=np.uint8)
+    write_samples(images, np.stack([squares["train"][:60], noise]))
     assert images.run("features", "digits") == 0
     assert images.run("quality", RUN) == 0
     found = read(images, "digits/features/baselines.json")
