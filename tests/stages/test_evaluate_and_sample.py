@@ -4,10 +4,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from mdm_prime.stages.place import Place, trained_network
 
 from mdm_prime.core.objectives import autoregressive_loss
 from mdm_prime.experiment import config
-from mdm_prime.stages.place import Place, trained_network
 
 MASKED = "known_entropy/l2/seed0"
 WORDS = ("the", "mask", "token", "reveals", "a", "digit", "of", "every", "sequence", "when", "time", "runs", "back")

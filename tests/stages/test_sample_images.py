@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mdm_prime.stages.place import mathematics, tokens_of
 
 from mdm_prime.core.super_tokens import to_super_tokens
 from mdm_prime.errors import UserError
@@ -14,7 +15,6 @@ from mdm_prime.experiment import config
 from mdm_prime.stages import sample as sample_stage
 from mdm_prime.stages import sample_images as stage
 from mdm_prime.stages.image_views import partial_view, pixels
-from mdm_prime.stages.place import mathematics, tokens_of
 
 FILES = ("samples.npy", "samples.json", "imputation.npz", "path.npz")
 

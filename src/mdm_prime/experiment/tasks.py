@@ -23,7 +23,7 @@ from mdm_prime.experiment.sections.samplers import Samplers, SamplerSection
 from mdm_prime.experiment.shape import Shape
 
 PIXEL_CHANNELS, SUPER_TOKENS, SUPER_TOKEN_VALUES = 3, 2, 4096  # 256^3 = 4096^2: three channels as two tokens
-NUMBER_IN_NAME = re.compile(r"l(\d+)(?:-.*)?")  # l4, l4-bound: a variant of 4 sub-tokens a token
+NUMBER_IN_NAME = re.compile(r"l(\d+)(?:-.*)?")  # l4, l4-bound: a variant of 4 sub-tokens per token
 
 S = TypeVar("S", bound=Section)
 
