@@ -42,6 +42,7 @@ def scene_of(device="auto", torch=CPU):
     """The smoke params with a device, in this folder, and a torch."""
     values = yaml.safe_load((ROOT / "params" / "smoke.yaml").read_text())
     values["compute"]["device"] = device
+    shutil.copy2(ROOT / "params" / "base.yaml", "base.yaml")
     Path("mine.yaml").write_text(yaml.safe_dump(values))
     made = Scene(Path("mine.yaml"), Path("results"))
     made.__dict__["torch"] = torch
@@ -105,7 +106,7 @@ def test_every_check_has_its_row_and_none_breaks_without_anything(monkeypatch):
 def test_readable_at_any_width(width):
     rows = [Row("leftover files", "failure", "[bold] are there", "pip install 'mdm-prime[pipeline]'"), Row("a", *OK)]
     output = io.StringIO()
-    doctor.show(rows, Console(file=output, width=width, color_system=None))
+    doctor.show(rows, Console(file=output, width=width, color_system=None), "make all")
     lines = output.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     text = " ".join(output.getvalue().split())
@@ -232,14 +233,13 @@ def test_a_gpu_that_torch_does_not_see(monkeypatch):
 
 def test_torch_counts_the_parameters_of_every_run():
     import torch
-    from mdm_prime.stages.place import network_of
 
     found = doctor.ask_torch(scene_of().params)
     assert found["version"] == torch.__version__
     loaded = config.load(Path("mine.yaml"))
     assert set(found["parameters"]) == {run.name for task in loaded.tasks for run in loaded.runs(task)}
     run = loaded.run("text/l2/seed0")
-    assert found["parameters"][run.name] == sum(part.numel() for part in network_of(run).parameters())
+    assert found["parameters"][run.name] == sum(part.numel() for part in run.network.build(run.shape).parameters())
 
 
 @pytest.mark.parametrize(

@@ -214,10 +214,18 @@ def test_a_classifier_of_other_data_or_parameters_is_refused(measured, capsys, o
     assert line.endswith(f"trained with other parameters or data; make it again: {measured.hint('features', 'digits')}")
 
 
-def test_one_class_is_nothing_to_classify(images, capsys):
-    write_data(images, classes=1)
-    assert "tasks.digits.data: has 1 class" in fails(images, capsys, "features", "digits")
-    assert not (images.root / "digits/features").exists()
+def test_images_without_labels_are_told_apart_by_how_they_are_turned(images):
+    squares = {split: blobs(seed, 360)[0][::3] for seed, split in enumerate(("train", "heldout"))}  # in one corner
+    write_data(images, classes=1, splits={split: (pixels, np.zeros(120)) for split, pixels in squares.items()})
+    noise = np.random.default_rng(2).integers(0, 17, (60, 64), dtype=np.uint8)
+    write_samples(images, np.stack([squares["train"][:60], noise]))
+    assert images.run("features", "digits") == 0
+    assert images.run("quality", RUN) == 0
+    found = read(images, "digits/features/baselines.json")
+    assert found["classifier_accuracy"] > 0.6  # by chance 0.25
+    assert found["distance_name"] == "fd_digits"
+    likeness, noise = read(images, "digits/quality/l3/seed0.json")["rows"]
+    assert likeness["distance"] < noise["distance"]
 
 
 @pytest.mark.parametrize("labels", [None, np.zeros(5, np.int64), np.full(120, 3), np.full(120, -1)])

@@ -36,6 +36,7 @@ from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint
 from mdm_prime.training.classifier import accuracy, train_classifier
 
+QUARTER_TURNS = 4  # of an image: what is told apart where images have no labels
 Score = Callable[[NDArray[np.unsignedinteger]], dict[str, float]]
 
 
@@ -63,8 +64,8 @@ def features(workspace: Workspace, task: str) -> None:
         else:
             network = trained_classifier(workspace, task, device, tracked)
             extractor = ClassifierFeatures(network)
-            labels = _labels(workspace, task, "heldout", len(test), meta)
-            right = accuracy(network, as_images(test, settings.data), labels, settings.fidelity.batch_size, device)
+            images, classes = _classified(workspace, task, "heldout", meta)
+            right = accuracy(network, images, classes, settings.fidelity.batch_size, device)
             tracked.metric(settings.classifier.steps + 1, {"classifier_accuracy": right})
         reference, others = (train, test) if settings.fidelity.reference == "train" else (test, train)
         rng = np.random.default_rng(settings.fidelity.seed)
@@ -88,12 +89,7 @@ def trained_classifier(
     workspace: Workspace, task: str, device: torch.device, tracked: tracking.StageRun
 ) -> ImageClassifier:
     """Trains a task's classifier on its training images and writes it."""
-    settings, meta, train = workspace.config.image_task(task), workspace.meta(task), workspace.tokens(task, "train")
-    if (classes := meta["corpus"]["classes"]) < 2:
-        raise UserError(
-            f"tasks.{task}.data: has {classes} class, so there is nothing to classify; give "
-            f"tasks.{task}.fidelity.inception_weights"
-        )
+    settings, meta = workspace.config.image_task(task), workspace.meta(task)
     torch.manual_seed(settings.classifier.seed)
     network = _classifier(settings, meta).to(device)
     torch.set_deterministic_debug_mode("warn")
@@ -103,8 +99,8 @@ def trained_classifier(
             update(step, f"loss {loss:.4f}")
             tracked.metric(step, {"classifier_loss": loss})
 
-        images, labels = as_images(train, settings.data), _labels(workspace, task, "train", len(train), meta)
-        train_classifier(network, images, labels, settings.classifier, device, report)
+        images, classes = _classified(workspace, task, "train", meta)
+        train_classifier(network, images, classes, settings.classifier, device, report)
     output = layout.classifier_file(workspace.root, task)
     checkpoint.save(output, network.state_dict(), {"digest": _identity(settings, meta)})
     tracked.link("classifier", output)
@@ -122,8 +118,9 @@ def load_extractor(workspace: Workspace, task: str, device: torch.device) -> Ext
     path = layout.classifier_file(workspace.root, task)
     weights, metadata = checkpoint.load(path, device)
     if metadata.get("digest") != _identity(settings, meta):
-        again = workspace.hint("features", task)
-        raise UserError(f"{path}: trained with other parameters or data; make it again: {again}")
+        raise UserError(
+            f"{path}: trained with other parameters or data; make it again: {workspace.hint('features', task)}"
+        )
     network = _classifier(settings, meta).to(device)
     network.load_state_dict(weights)
     return ClassifierFeatures(network.eval())
@@ -165,7 +162,7 @@ def _classifier(settings: ImageTask, meta: Mapping[str, Any]) -> ImageClassifier
         return ImageClassifier(
             channels=data.channels,
             size=data.size,
-            num_classes=meta["corpus"]["classes"],
+            num_classes=meta["corpus"]["classes"] if _has_classes(meta) else QUARTER_TURNS,
             width=classifier.width,
             num_features=classifier.num_features,
         )
@@ -177,6 +174,26 @@ def _identity(settings: ImageTask, meta: Mapping[str, Any]) -> str:
     """What a classifier belongs to: its parameters and its data."""
     text = json.dumps(settings.classifier.model_dump(mode="json"), sort_keys=True)
     return f"{hashlib.sha256(text.encode()).hexdigest()} {meta['sha256']}"
+
+
+def _has_classes(meta: Mapping[str, Any]) -> bool:
+    return int(meta["corpus"]["classes"]) > 1
+
+
+def _classified(
+    workspace: Workspace, task: str, split: str, meta: Mapping[str, Any]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (N, C, H, W) of a split and what is told apart, (N,): their labels.
+
+    Images of one class, or without labels, are there four times, each by a quarter turn further: to tell the turns
+    apart needs no labels, and takes features of what is on the images (arXiv 1803.07728).
+    """
+    tokens = workspace.tokens(task, split)
+    images = as_images(tokens, workspace.config.image_task(task).data)
+    if _has_classes(meta):
+        return images, _labels(workspace, task, split, len(tokens), meta)
+    turned = [np.rot90(images, turns, axes=(2, 3)) for turns in range(QUARTER_TURNS)]
+    return np.concatenate(turned), np.repeat(np.arange(QUARTER_TURNS), len(tokens))
 
 
 def _labels(workspace: Workspace, task: str, split: str, count: int, meta: Mapping[str, Any]) -> NDArray[np.int64]:

@@ -49,7 +49,7 @@ def json_file(path, **values):
 
 def tokens(path, *shape, dtype=np.uint8):
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, np.zeros(shape, dtype=dtype))
+    np.save(path, (np.arange(np.prod(shape)).reshape(shape) % 17).astype(dtype))
 
 
 def said(*arguments):
