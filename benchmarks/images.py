@@ -21,7 +21,7 @@ from mdm_prime.experiment.sections.samplers import SamplerSection
 from mdm_prime.samplers.ancestral import AncestralSampler
 from mdm_prime.samplers.euler import Curve, EulerSampler
 from mdm_prime.samplers.exact import prior_sample
-from mdm_prime.stages.place import mathematics, network_of
+from mdm_prime.stages.networks import untrained
 from mdm_prime.stages.sample import complete
 
 
@@ -65,19 +65,20 @@ def main() -> None:
     settings = config.load(options.params)
     for run in map(settings.run, options.runs):
         torch.manual_seed(0)
-        network = network_of(run).to(device).eval()
+        loaded = untrained(run, device)
+        network = loaded.network
         nothing = torch.zeros(0, dtype=torch.long, device=device)
-        start, _ = prior_sample(options.num_samples, run.length, mathematics(run)[0], nothing)
+        start, _ = prior_sample(options.num_samples, run.length, loaded.subtokenizer, nothing)
         half = torch.rand(start.shape, device=device) < 0.5
         y = torch.where(half, start, torch.zeros_like(start))
-        where, t = (y == mathematics(run)[0].mask_id).any(-1), torch.full((len(y),), 0.5, device=device)
+        where, t = (y == loaded.subtokenizer.mask_id).any(-1), torch.full((len(y),), 0.5, device=device)
         with torch.no_grad():
             alone = seconds(lambda network=network, y=y, t=t, where=where: network(y, t, where), device)
         size = f"{sum(parameter.numel() for parameter in network.parameters()):,}"
         for kind, sampler in samplers(options.num_steps).items():
             whole = seconds(
-                lambda network=network, run=run, sampler=sampler, start=start: complete(
-                    network, run, sampler, start, range(len(start)), 0
+                lambda loaded=loaded, run=run, sampler=sampler, start=start: complete(
+                    loaded, run, sampler, start, range(len(start)), 0
                 ),
                 device,
             )

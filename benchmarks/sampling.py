@@ -20,13 +20,13 @@ from mdm_prime.experiment.runs import Run
 from mdm_prime.samplers import exact as sampling
 from mdm_prime.samplers.ancestral import AncestralSampler
 from mdm_prime.samplers.first_hitting import FirstHittingSampler
-from mdm_prime.stages.place import mathematics, network_of
+from mdm_prime.stages.networks import Loaded, untrained
 from mdm_prime.stages.sample import draw
 
 
-def every_step(network: torch.nn.Module, run: Run, num_steps: int, num_samples: int, device: torch.device) -> float:
+def every_step(loaded: Loaded, run: Run, num_steps: int, num_samples: int, device: torch.device) -> float:
     """Network evaluations of a sampler that does not look ahead; tokens are drawn by the same functions."""
-    subtokenizer, schedule = mathematics(run)
+    subtokenizer, schedule = loaded.subtokenizer, loaded.schedule
     prefix = torch.empty(0, dtype=torch.long, device=device)
     y, _ = sampling.prior_sample(num_samples, run.data.length, subtokenizer, prefix)
     times, draws = (
@@ -39,7 +39,7 @@ def every_step(network: torch.nn.Module, run: Run, num_steps: int, num_samples: 
         event = steps == step
         t = torch.full((len(y),), 1 - step / num_steps, device=device)
         with torch.no_grad():
-            logits = network(y, t, everywhere)
+            logits = loaded.network(y, t, everywhere)
         allowed = sampling.consistent(y.flatten(0, 1), subtokenizer.base, subtokenizer.vocab_size)
         tokens = sampling.draw_tokens(logits.masked_fill(~allowed, -torch.inf), draws[..., 0].flatten())
         y = torch.where(event, subtokenizer.encode(tokens).view_as(y), y)
@@ -64,7 +64,7 @@ def main() -> None:
     prefix = torch.empty(0, dtype=torch.long, device=device)
     for run in map(settings.run, options.runs):
         torch.manual_seed(0)
-        network = network_of(run).to(device).eval()
+        loaded = untrained(run, device)
         for num_steps in options.num_steps:
             samplers = {
                 "every step": None,
@@ -74,9 +74,9 @@ def main() -> None:
             for name, sampler in samplers.items():
                 start = time.perf_counter()
                 if sampler is None:
-                    nfe = every_step(network, run, num_steps, options.num_samples, device)
+                    nfe = every_step(loaded, run, num_steps, options.num_samples, device)
                 else:
-                    samples = draw(network, run, sampler, range(options.num_samples), options.num_samples, 0, prefix)
+                    samples = draw(loaded, run, sampler, range(options.num_samples), options.num_samples, 0, prefix)
                     nfe = samples.nfe.double().mean().item()
                 if device.type == "cuda":
                     torch.cuda.synchronize()

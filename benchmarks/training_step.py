@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from mdm_prime.core.masking import stratified_times
 from mdm_prime.experiment import config
 from mdm_prime.experiment.runs import Run
-from mdm_prime.stages.place import network_of
 from mdm_prime.stages.train import loss_of
 from mdm_prime.training.loop import autocast
 
@@ -73,7 +72,7 @@ def main() -> None:
         rates = []
         for wrap in (lambda network: network, Everywhere):
             torch.manual_seed(0)
-            network = wrap(network_of(run).to(device))
+            network = wrap(run.network.build(run.shape).to(device))
             rates.append(tokens / seconds_a_step(run, network, device, options.steps))
         table.add_row(run.name, f"{rates[0]:,.0f}", f"{rates[1]:,.0f}", f"{rates[0] / rates[1]:.2f}")
     Console().print(table)

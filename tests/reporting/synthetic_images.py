@@ -15,25 +15,19 @@ IMAGES = {
     "digits": {
         "data": {"kind": "digits", "augmentation": "shift", "test_fraction": 0.2, "seed": 0},
         "models": ["l2", "l1", "l2-plain"],
-        "variants": {
-            "l1": {"num_subtokens": 1},
-            "l2": {"num_subtokens": 2},
-            "l2-plain": {"num_subtokens": 2, "carry_over": False},
-        },
+        "variants": {"l2-plain": {"carry_over": False}},
         "seeds": [0, 1],
-        "samplers": dict.fromkeys(("l2", "l1", "l2-plain"), EULER),
+        "samplers": EULER,
     },
     "photos": {
         "data": {"kind": "photos", "size": 16, "train_images": 100, "test_images": 50, "seed": 0},
         "models": ["l1", "l4", "super", "mixture"],
         "variants": {
-            "l1": {"num_subtokens": 1},
-            "l4": {"num_subtokens": 4},
-            "super": {"super_tokens": True},
+            "super": {"super_tokens": True, "samplers": [{"kind": "first_hitting"}]},
             "mixture": {"network": {"components": 3}},
         },
         "seeds": [0],
-        "samplers": dict.fromkeys(("l1", "l4", "mixture"), EULER) | {"super": [{"kind": "first_hitting"}]},
+        "samplers": EULER,
     },
 }
 IMAGE_TASK = {
@@ -54,7 +48,7 @@ BASELINES = {"real test images": 0.5, "independent pixels": 40.0}  # distances
 def write_image_data(config: Config, root: Path, task: str) -> None:
     data = config.image_task(task).data
     images = np.random.default_rng(0).integers(data.vocab_size, size=(20, data.length), dtype=np.uint8)
-    np.save(layout.data_dir(root, task) / "validation.npy", images)
+    np.save(layout.data_dir(root, task) / "heldout.npy", images)
     write_json(
         layout.baselines_file(root, task),
         {
@@ -86,8 +80,8 @@ def metrics(distance: float) -> dict[str, float]:
 def samplers_of(config: Config, run: Run) -> list[dict[str, object]]:
     """Every sampler of a run with its network evaluations: one less than its steps, or 60."""
     return [
-        {"name": sampler.name, **sampler.model_dump(), "nfe_mean": (sampler.num_steps or 61) - 1.0, "nfe_stderr": 0.0}
-        for sampler in config.image_task(run.task).samplers[run.variant]
+        {"name": sampler.name, **sampler.description, "nfe_mean": (sampler.description["num_steps"] or 61) - 1.0, "nfe_stderr": 0.0}
+        for sampler in config.task(run.task).samplers_of(run.variant)
     ]
 
 
@@ -104,7 +98,11 @@ def write_quality(config: Config, root: Path, run: Run, facts: dict[str, object]
 
 def write_images(config: Config, root: Path, run: Run, facts: dict[str, object]) -> None:
     """Images of one value, which is the number of the image; half hidden in both views."""
-    samples, described, imputation, path = layout.image_sample_files(root, run.name)
+    samples, described, imputation, path = [
+        *layout.sample_files(root, run.name),
+        layout.imputation_file(root, run.name),
+        layout.path_file(root, run.name),
+    ]
     data, used = run.data, samplers_of(config, run)
     samples.parent.mkdir(parents=True)
     np.save(samples, np.zeros((len(used), 20, data.length), np.uint8) + np.arange(20, dtype=np.uint8)[:, None] % 17)

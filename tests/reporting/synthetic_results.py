@@ -110,22 +110,27 @@ def tables_in_order(config: Config) -> list[str]:
 
 def tiny_config(folder: Path, change: dict[str, object] | None = None) -> Config:
     """params/default.yaml with fewer models; `change` maps dotted keys to values."""
-    values = yaml.safe_load((Path(__file__).parents[2] / "params/default.yaml").read_text())
-    values["text"] |= {"models": ["l1", "l2", "l4", "arm", "l2-plain"], "seeds": [0, 1]}
-    values["text"]["variants"] |= {
-        "arm": {"model": "autoregressive"},
-        "l2-plain": {"num_subtokens": 2, "carry_over": False},
-    }
-    values["toy"] |= {"models": ["l1", "l2"], "variants": {"l1": {}, "l2": {"num_subtokens": 2}}}
-    values["toy"]["data"]["vocab_size"] = 64
-    training = values["toy"]["training"] | {"objective": "cross_entropy", "schedule": "polynomial", "exponent": 3.0}
-    values["images"] = {name: {**task, **IMAGE_TASK, "training": training} for name, task in IMAGES.items()}
+    params = Path(__file__).parents[2] / "params"
+    values = yaml.safe_load((params / "default.yaml").read_text())
+    tasks = values["tasks"]
+    for name in ("digits", "photos"):
+        del tasks[name]
+    tasks["text"] |= {"models": ["l1", "l2", "l4", "arm", "l2-plain"], "seeds": [0, 1]}
+    tasks["toy"] |= {"models": ["l1", "l2"]}
+    tasks["toy"]["data"]["vocab_size"] = 64
+    tasks |= {name: {**task, **IMAGE_TASK} for name, task in IMAGES.items()}
     for key, value in (change or {}).items():
+        if key == "images":
+            for name in IMAGES:
+                del tasks[name]
+            continue
         *path, last = key.split(".")
-        section = values
+        section = values if path[:1] == ["idle_steps"] or not path else tasks
         for part in path:
-            section = section[part]
+            section = section.setdefault(part, {})
         section[last] = value
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(params / "base.yaml", folder)
     file = folder / "tiny.yaml"
     write_text(file, yaml.safe_dump(values))
     return load(file)
@@ -143,11 +148,11 @@ def write_tree(config: Config, results: Path, density: np.ndarray | None = None)
                 "vocab_size": data.vocab_size,
                 "length": data.length,
                 "train_sequences": 10_000,
-                "validation_sequences": 1_500 if task == "text" else 20_000,
+                "heldout_sequences": 1_500 if task == "text" else 20_000,
                 "entropy_per_token": ENTROPY.get(task),
                 "sha256": f"sha of {task}",
                 "corpus": {"name": f"corpus of {task}", "documents": 379, "bytes": 1_900_000},
-                "validation_bytes": 250_000 if task == "text" else None,
+                "heldout_bytes": 250_000 if task == "text" else None,
             },
         )
         for run in config.runs(task):
@@ -222,8 +227,9 @@ def losses(run: Run) -> tuple[float, float]:
 
 def _write_samples(config: Config, root: Path, run: Run) -> None:
     sampling = config.task(run.task).sampling
+    (sampler,) = config.task(run.task).samplers_of(run.variant)
     generator = np.random.default_rng(run.num_subtokens)
-    length, steps = run.data.length, sampling.num_steps
+    length, steps = run.data.length, sampler.description["num_steps"] or 128
     size = (sampling.num_samples, length)
     autoregressive = run.model == "autoregressive"
     idle = steps * (1 - 1 / steps) ** (length * run.num_subtokens)
@@ -264,9 +270,9 @@ def _write_samples(config: Config, root: Path, run: Run) -> None:
             "length": length,
             "samplers": [
                 {
-                    "name": f"{sampling.sampler}-{steps}",
-                    "kind": sampling.sampler,
-                    "num_steps": steps if sampling.sampler == "ancestral" else None,
+                    "name": sampler.name,
+                    "kind": sampler.kind,
+                    "num_steps": sampler.description["num_steps"],
                     "nfe_mean": length if autoregressive else steps - idle,
                     "nfe_stderr": 0.0 if autoregressive else 0.5,
                     "idle_steps_mean": None if autoregressive else idle,
@@ -311,7 +317,7 @@ def _write_oracle(config: Config, root: Path) -> None:
             "nelbo": ENTROPY["known_entropy"],
             "nelbo_stderr": 0.0,
         }
-        for number in config.oracle.num_subtokens
+        for number in config.task("known_entropy").oracle.num_subtokens
     ]
     rows += [
         {
@@ -328,7 +334,7 @@ def _write_oracle(config: Config, root: Path) -> None:
             "nelbo": log(2),
             "nelbo_stderr": 0.0,
         }
-        for number in config.oracle.copies_of_one_bit
+        for number in config.task("known_entropy").oracle.copies_of_one_bit
     ]
     write_json(root / layout.oracle("known_entropy").pattern, {"rows": rows})
 

@@ -68,7 +68,7 @@ import sys
 from mdm_prime.reporting import declared, metrics, reference, table, writing, drawing
 from mdm_prime.reporting.report import catalogue
 declared.tables(), declared.figures()
-print(sorted({"torch", "pandas", "numpy", "matplotlib", "tabulate", "snakemake"} & set(sys.modules)))
+print(sorted({"torch", "pandas", "matplotlib", "tabulate", "snakemake"} & set(sys.modules)))
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 

@@ -188,7 +188,7 @@ def test_a_prefix_leaves_fewer_tokens_to_reveal(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "rows", "exact"),
     [
-        ({"text.sampling.sampler": "first_hitting"}, 0, False),
+        ({"text.samplers": [{"kind": "first_hitting"}]}, 0, False),
         ({"text.training.schedule": "cosine"}, 4, False),
     ],
 )
@@ -207,7 +207,7 @@ def test_toy_likelihood(finished: Tree) -> None:
     sampling = finished.config.task("toy").sampling
     assert first["entropy"] == 4.2
     assert first["nelbo"] == pytest.approx(4.224)
-    assert (first["num_samples"], first["num_steps"]) == (sampling.num_samples, sampling.num_steps)
+    assert (first["num_samples"], first["num_steps"]) == (sampling.num_samples, 32)
     assert first["seeds"] == 1
     assert first["total_variation_floor"] < first["total_variation"] < second["total_variation"]
 

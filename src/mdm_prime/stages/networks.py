@@ -65,6 +65,12 @@ def load(workspace: Workspace, run: Run, device: torch.device) -> Loaded:
     return Loaded(network.eval(), subtokenizer_of(run), schedule, described, told)
 
 
+def untrained(run: Run, device: torch.device) -> Loaded:
+    """A run's network with fresh weights: for benchmarks, since speed does not care about them."""
+    network = run.network.build(run.shape).to(device)
+    return Loaded(network.eval(), subtokenizer_of(run), schedule_of(run), {}, facts(run, network, None))
+
+
 def subtokenizer_of(run: Run) -> Subtokenizer:
     """The map between tokens and sub-tokens of a run."""
     return Subtokenizer(run.vocab_size, run.num_subtokens)
