@@ -106,8 +106,8 @@ test: lint  ## Lint, types and tests
 	pytest -n 2 --dist loadfile
 
 .PHONY: quick
-quick: lint  ## Lint, types and the tests that take seconds (3 minutes on 2 cores)
-	pytest -n 2 --dist loadfile -m "not pipeline and not slow and not browser"
+quick: lint  ## Lint, types, and the tests without pipelines, servers and checkpoints (3 minutes)
+	pytest -n 2 --dist loadfile -m "not pipeline and not browser" --ignore tests/tracking --ignore tests/official
 
 .PHONY: lint
 lint: setup  ## Lint and types only

@@ -56,6 +56,9 @@ RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a ne
     "snakemake --cores all results/tables/claims.csv": f"{COMMANDS}test_finished_targets_run_nothing",
     "snakemake --cores all results/figures/": f"{COMMANDS}test_finished_targets_run_nothing",
     "snakemake --cores all --config scale=smoke -- results/tables/": (f"{COMMANDS}test_finished_targets_run_nothing"),
+    "snakemake --cores all --config scale=mine -- results/tables/": (
+        "tests/pipeline/test_extending.py::test_one_file_adds_one_of_each"
+    ),
     "snakemake --dry-run --cores all results/tables/": (
         f"{COMMANDS}test_a_change_for_one_variant_plans_what_depends_on_it"
     ),
