@@ -80,7 +80,12 @@ def metrics(distance: float) -> dict[str, float]:
 def samplers_of(config: Config, run: Run) -> list[dict[str, object]]:
     """Every sampler of a run with its network evaluations: one less than its steps, or 60."""
     return [
-        {"name": sampler.name, **sampler.description, "nfe_mean": (sampler.description["num_steps"] or 61) - 1.0, "nfe_stderr": 0.0}
+        {
+            "name": sampler.name,
+            **sampler.description,
+            "nfe_mean": (sampler.description["num_steps"] or 61) - 1.0,
+            "nfe_stderr": 0.0,
+        }
         for sampler in config.task(run.task).samplers_of(run.variant)
     ]
 

@@ -132,7 +132,7 @@ def tiny_config(folder: Path, change: dict[str, object] | None = None) -> Config
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(params / "base.yaml", folder)
     file = folder / "tiny.yaml"
-    write_text(file, yaml.safe_dump(values))
+    write_text(file, yaml.safe_dump(values, sort_keys=False))
     return load(file)
 
 

@@ -62,10 +62,8 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     [
         {
             "text.models": ["l3"],
-            "text.variants.l3": {"num_subtokens": 3},
             "text.seeds": [4],
             "toy.models": ["l5"],
-            "toy.variants.l5": {"num_subtokens": 5},
             "images": {},
         },
         {

@@ -229,7 +229,7 @@ def test_every_model_has_a_look_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("name", "file"),
     [
-        ("image_samples", "digits/data/validation.npy"),
+        ("image_samples", "digits/data/heldout.npy"),
         ("image_samples", "photos/samples/super/seed0/samples.npy"),
         ("image_imputation", "photos/samples/l4/seed0/imputation.npz"),
         ("image_denoising", "digits/samples/l1/seed0/path.npz"),

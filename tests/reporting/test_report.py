@@ -216,7 +216,7 @@ def test_what_is_out_of_date_or_missing_is_one_line_and_no_report(
         make(copy, monkeypatch)
     for message in (str(old.value), str(missing.value)):
         assert "\n" not in message
-        assert "snakemake --cores all results/tables/ results/figures/" in message
+        assert "snakemake --cores all --config scale=smoke -- results/tables/" in message
     assert not list(copy.glob("results/*.html"))
 
 

@@ -114,7 +114,6 @@ def test_an_l_that_the_paper_has_not_stays_empty(tmp_path) -> None:
         tmp_path,
         {
             "text.models": ["l9"],
-            "text.variants": {"l9": {"num_subtokens": 9}},
             "text.network.width": 144,
             "text.seeds": [3],
         },
@@ -129,7 +128,7 @@ def test_corpus_is_in_the_sidecar(finished: Tree) -> None:
     sidecar = read_json(layout.table_files(finished.root, "text_perplexity")[3])["tasks"]["text"]
     assert sidecar["corpus"] == {"name": "corpus of text", "documents": 379, "bytes": 1_900_000}
     assert sidecar["sha256"] == "sha of text"
-    assert sidecar["tokens"] == {"train": 640_000, "validation": 96_000}
+    assert sidecar["tokens"] == {"train": 640_000, "heldout": 96_000}
 
 
 def test_bound_validity_decides_with_the_standard_errors(tree: Tree) -> None:
