@@ -99,7 +99,7 @@ def test_snakemake_runs_it_and_dvc_takes_it_over(project: Path) -> None:
             "stages/train.py",
             "carry_over=run.carry_over)",
             "carry_over=not run.carry_over)",
-            [*OF_THE_MODEL, *WITH_THE_MODEL],
+            ["train_toy", "evaluate_toy", "sample_toy", *WITH_THE_MODEL],
         ),
         (
             "stages/evaluate.py",
@@ -107,12 +107,12 @@ def test_snakemake_runs_it_and_dvc_takes_it_over(project: Path) -> None:
             '        values = found.values()\n        values["nelbo"] *= 2\n',
             ["evaluate_toy", *WITH_THE_LIKELIHOOD],
         ),
-        ("data/images/photos.py", "SHORTER_SIDE = ", "X = 1\nSHORTER_SIDE = ", ["settings"]),
+        ("data/images/photos.py", "SHORTER_SIDE = ", "X = 1\nSHORTER_SIDE = ", []),
         (
             "reporting/tables/toy_likelihood.py",
             "COLUMNS = (",
             "X = 1\nCOLUMNS = (",
-            ["figure_toy_samples", "metrics", "settings", "table_claims", "table_toy_likelihood"],
+            ["table_toy_likelihood", "figure_toy_samples", "metrics", "settings", "table_claims"],
         ),
         ("training/loop.py", '"""', '"""Another docstring. ', []),
     ],
@@ -124,7 +124,10 @@ def test_changed_code_runs_what_depends_on_it(
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
     assert planned(project) == sorted(expected)
-    assert reran(project) == sorted({"settings", *expected})
+    ran = reran(project)  # a stage whose inputs have come out the same is not among them
+    assert set(ran) <= {"settings", *expected}
+    assert {"settings", *expected[:1]} <= set(ran)
+    assert both_have_nothing_to_do(project)
 
 
 def test_what_somebody_has_edited_or_removed_is_made_again(project: Path) -> None:

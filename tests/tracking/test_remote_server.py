@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -69,7 +70,8 @@ def test_a_server_that_dies_and_comes_back(
 
 def test_a_training_goes_on_while_the_server_is_dead(server: Server, tmp_path: Path) -> None:
     values = yaml.safe_load((PROJECT / "params" / "smoke.yaml").read_text())
-    values["known_entropy"]["training"] |= {"steps": 400, "log_every": 2, "checkpoint_every": 50}
+    shutil.copy(PROJECT / "params" / "base.yaml", tmp_path)
+    values["tasks"]["known_entropy"]["training"] |= {"steps": 400, "log_every": 2, "checkpoint_every": 50}
     (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(values))
     results = tmp_path / "results"
     command = [sys.executable, "-m", "mdm_prime.cli.main", "--params", str(tmp_path / "smoke.yaml")]

@@ -73,8 +73,8 @@ class Made:
         for path in dict.fromkeys([*repetition.inputs, *before]):
             if path not in before or path not in repetition.inputs:
                 return f"it joins other files: {path}"
-            if (self.root / path).is_file() and self.content(path) != before[path]:
-                return f"{path} has changed"
+            if self.content(path) != before[path]:
+                return f"{path} has changed" if (self.root / path).is_file() else f"{path} is missing"
         for path, content in record.get("outside", {}).items():
             if not Path(path).is_file() or files.sha256_of(path) != content:
                 return f"{path} has changed"
