@@ -103,11 +103,11 @@ reference: setup  ## Keep the tables and figures of the default scale as results
 
 .PHONY: test
 test: lint  ## Lint, types and tests
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: quick
 quick: lint  ## Lint, types, and the tests without pipelines, servers and checkpoints (3 minutes)
-	pytest -n 2 --dist loadfile -m "not pipeline and not browser" --ignore tests/tracking --ignore tests/official
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not pipeline and not browser" --ignore tests/tracking --ignore tests/official
 
 .PHONY: lint
 lint: setup  ## Lint and types only

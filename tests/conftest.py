@@ -23,7 +23,20 @@ def deterministic_mode_restored():
     torch.set_deterministic_debug_mode(before)
 
 
+SLOWEST = (
+    "pipeline",
+    "tracking",
+    "official",
+    "stages",
+    "cli",
+    "reporting",
+)  # folders; a slow file last keeps all waiting
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest files first, for pytest-xdist; what needs a browser is left out where there is none."""
+    places = {folder: place for place, folder in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
     if browser.is_left_out():
         for item in items:
             if item.get_closest_marker("browser"):

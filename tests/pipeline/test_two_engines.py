@@ -62,10 +62,27 @@ def test_after_snakemake_neither_has_anything_to_do(made: Path) -> None:
     assert "Data and pipelines are up to date" in typed(made, "dvc repro")
 
 
-def test_looking_changes_nothing(project: Path) -> None:
-    """As it was made, and where DVC has brought another state of the code and the results."""
+def test_a_changed_value_runs_what_depends_on_it_and_an_older_commit_comes_back(project: Path) -> None:
     change(project, "params/tiny.yaml", "steps: 4", "steps: 5")
-    typed(project, "dvc repro")
+    assert "train toy/l2/seed0" not in planned(project)
+    said = typed(project, "snakemake -n --cores all results/tables/")
+    assert "tasks.toy.variants.l2.run.training.steps has changed" in said
+    assert planned(project) == sorted([*OF_THE_MODEL, *WITH_THE_MODEL])
+    older = (project / "results/tiny/tables/toy_likelihood.csv").read_bytes()
+    assert reran(project) == sorted([*OF_THE_MODEL, *WITH_THE_MODEL])
+    assert both_have_nothing_to_do(project)
+    commit(project, "second")
+    looking_changes_nothing(project)
+    assert "tasks.toy.variants.l2.run.training.steps" in typed(project, "dvc params diff HEAD~1")
+    assert "results/tiny/metrics/toy/l2.json" in typed(project, "dvc metrics diff HEAD~1")
+    typed(project, "git checkout -q HEAD~1")
+    typed(project, "dvc checkout -q")
+    assert both_have_nothing_to_do(project)
+    assert (project / "results/tiny/tables/toy_likelihood.csv").read_bytes() == older
+
+
+def looking_changes_nothing(project: Path) -> None:
+    """Where DVC has made what is there, and there is something to do."""
     change(project, "params/tiny.yaml", "steps: 5", "steps: 6")
     before = snapshot(project)
     for command in ("-n", "--lint", "--dag", "--list", "--summary"):
@@ -73,16 +90,7 @@ def test_looking_changes_nothing(project: Path) -> None:
         assert snapshot(project) == before, command
     typed(project, "dvc status")
     assert snapshot(project) == before
-
-
-def test_a_changed_value_runs_what_depends_on_it(project: Path) -> None:
-    change(project, "params/tiny.yaml", "steps: 4", "steps: 5")
-    assert "train toy/l2/seed0" not in planned(project)
-    said = typed(project, "snakemake -n --cores all results/tables/")
-    assert "tasks.toy.variants.l2.run.training.steps has changed" in said
-    assert planned(project) == sorted([*OF_THE_MODEL, *WITH_THE_MODEL])
-    assert reran(project) == sorted([*OF_THE_MODEL, *WITH_THE_MODEL])
-    assert both_have_nothing_to_do(project)
+    change(project, "params/tiny.yaml", "steps: 6", "steps: 5")
 
 
 def test_snakemake_runs_it_and_dvc_takes_it_over(project: Path) -> None:
@@ -155,19 +163,6 @@ def test_a_clone_has_nothing_to_do(project: Path, tmp_path: Path) -> None:
     for name in ("toy_likelihood.csv", "claims.csv"):
         table = Path("results/tiny/tables", name)
         assert (clone / table).read_bytes() == (project / table).read_bytes()
-
-
-def test_an_older_commit_has_nothing_to_do(project: Path) -> None:
-    older = (project / "results/tiny/tables/toy_likelihood.csv").read_bytes()
-    change(project, "params/tiny.yaml", "steps: 4", "steps: 5")
-    typed(project, "dvc repro")
-    commit(project, "second")
-    assert "tasks.toy.variants.l2.run.training.steps" in typed(project, "dvc params diff HEAD~1")
-    assert "results/tiny/metrics/toy/l2.json" in typed(project, "dvc metrics diff HEAD~1")
-    typed(project, "git checkout -q HEAD~1")
-    typed(project, "dvc checkout -q")
-    assert both_have_nothing_to_do(project)
-    assert (project / "results/tiny/tables/toy_likelihood.csv").read_bytes() == older
 
 
 def test_an_experiment(project: Path) -> None:

@@ -203,7 +203,8 @@ def _stage(options: argparse.Namespace) -> None:
     if not {"DVC_STAGE", FAILURES} & os.environ.keys():  # typed by a person
         if isinstance(said, str):
             print(said)
-        print(f"made {outputs[0]}" + (f" and {len(outputs) - 1} more files" if outputs[1:] else ""))
+        if outputs:
+            print(f"made {outputs[0]}" + (f" and {len(outputs) - 1} more files" if outputs[1:] else ""))
 
 
 # ---- what makes no result of its own --------------------------------------------------------------------------------

@@ -26,10 +26,14 @@ SHOWN = ("tables", "figures")  # of the scale that was made last: links in resul
 def recorded(config: Config, results: Path, command: str) -> Iterator[list[Path]]:
     """Notes what a stage is made of while the block runs it, and writes it down when the block succeeds.
 
-    Yields the stage's output files. Raises UserError where no stage of this scale has the command.
+    Yields the stage's output files; none, and no record, for a run of the scale that no table or figure asks for, such
+    as samples of a second seed. Raises UserError where no stage of this scale has the command.
     """
     root = layout.scale_root(results, config.scale)
     found = _repetition(config, command)
+    if found is None:
+        yield []
+        return
     made = Made(root, [found.stage], settings(config, [found.stage]))
     begun = made.begin(found)
     (root / found.made).unlink(missing_ok=True)
@@ -39,17 +43,20 @@ def recorded(config: Config, results: Path, command: str) -> Iterator[list[Path]
         show(config, results)
 
 
-def _repetition(config: Config, command: str) -> Repetition:
+def _repetition(config: Config, command: str) -> Repetition | None:
     commands = {repetition.command: repetition for stage in stages(config) for repetition in stage.repetitions()}
-    if command not in commands:
-        verb, _, name = command.partition(" ")
-        names = [other.partition(" ")[2] for other in commands if other.partition(" ")[0] == verb]
-        task = name.split("/")[0]
-        if "/" in name and task not in config.tasks:
-            config.task(task)
-        said = allowed(name, names) if names else f"it has nothing for {verb}"
-        raise UserError(f"{verb}: {name!r} is not in scale {config.scale!r}; {said}")
-    return commands[command]
+    if command in commands:
+        return commands[command]
+    verb, _, name = command.partition(" ")
+    names = [other.partition(" ")[2] for other in commands if other.partition(" ")[0] == verb]
+    task, slash, _ = name.partition("/")
+    if slash:
+        config.task(task)
+        if any(other.startswith(f"{task}/") for other in names):
+            config.run(name)
+            return None
+    said = allowed(name, names) if names else f"it has nothing for {verb}"
+    raise UserError(f"{verb}: {name!r} is not in scale {config.scale!r}; {said}")
 
 
 def write_settings(config: Config, results: Path) -> Path:
