@@ -179,7 +179,7 @@ def dvc_refuses():
 
         patch.setattr(dvc, "in_use", lambda: True)
         patch.setattr(dvc, "stages", refuse)
-        agreement.record(MINE, [])
+        agreement.hand_over_to_dvc(MINE, [])
     return err.getvalue()
 
 

@@ -41,7 +41,7 @@ if workflow.is_main_process:
 onstart:
     global TURN  # held until this process ends
     try:
-        TURN = engines.take(RESULTS, "snakemake")
+        TURN = engines.hold_turn(RESULTS, "snakemake")
     except UserError as error:
         sys.stderr.write(f"mdm-prime: {error}\n")
         os._exit(2)
@@ -55,7 +55,7 @@ onstart:
 onsuccess:
     subprocess.run([*shlex.split(CLI), "pipeline", "finished"])
     unfinished = set(workflow.dag.needrun_jobs())
-    agreement.record(str(PARAMS), [file for job in workflow.dag.jobs if job not in unfinished for file in job.output])
+    agreement.hand_over_to_dvc(str(PARAMS), [file for job in workflow.dag.jobs if job not in unfinished for file in job.output])
     if all(Path(file).is_file() for file in EVERYTHING):
         say_at_the_end(project.where_it_is(P, PARAMS, Path(RESULTS)))
 

@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(words)
     options.params = options.params or _params_file(options)
     try:
-        turn = engines.take(options.results, "dvc") if "DVC_STAGE" in os.environ else nullcontext()
+        turn = engines.hold_turn(options.results, "dvc") if "DVC_STAGE" in os.environ else nullcontext()
         with turn:
             status = options.verb(options)
     except UserError as error:

@@ -10,7 +10,7 @@ from mdm_prime import hints
 from mdm_prime.engines import dvc
 
 
-def record(params: str, files: Iterable[str]) -> None:
+def hand_over_to_dvc(params: str, files: Iterable[str]) -> None:
     """Lets DVC take files that are up to date for the results of their stages.
 
     A stage is taken when all its outputs are among `files` and its command has these params; others stay as they are.

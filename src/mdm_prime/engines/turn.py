@@ -14,7 +14,7 @@ Engine = Literal["snakemake", "dvc"]
 OTHER: dict[Engine, Engine] = {"snakemake": "dvc", "dvc": "snakemake"}
 
 
-def take(results: str | Path, engine: Engine) -> ExitStack:
+def hold_turn(results: str | Path, engine: Engine) -> ExitStack:
     """Takes the turn for as long as the returned stack is open: a whole run of Snakemake, one stage of DVC.
 
     The kernel drops the locks when the process ends, however it ends. Several processes of one engine may have the
