@@ -41,7 +41,7 @@ class Made:
             "command": repetition.command,
             "values": self._values(repetition),
             "inputs": {path: self.content(path) for path in repetition.inputs},
-            "outside": {path: files.sha256_of(path) for path in repetition.stage.outside if Path(path).is_file()},
+            "outside": {path: _fingerprint(Path(path)) for path in repetition.stage.outside if Path(path).is_file()},
         }
 
     def finish(self, repetition: Repetition, begun: Record) -> None:
@@ -75,8 +75,8 @@ class Made:
                 return f"it joins other files: {path}"
             if self.content(path) != before[path]:
                 return f"{path} has changed" if (self.root / path).is_file() else f"{path} is missing"
-        for path, content in record.get("outside", {}).items():
-            if not Path(path).is_file() or files.sha256_of(path) != content:
+        for path, recorded in record.get("outside", {}).items():
+            if Path(path).is_file() and _content(Path(path), recorded) != recorded["sha256"]:
                 return f"{path} has changed"
         for path in repetition.outputs:
             if self.content(path) != record["outputs"].get(path, {}).get("sha256"):
@@ -96,9 +96,7 @@ class Made:
         producer = self._producer.get(path)
         record = self._record(producer) if producer else None
         recorded = record["outputs"].get(path) if record else None
-        if recorded and _times(file) == {key: recorded[key] for key in ("size", "mtime_ns")}:
-            return str(recorded["sha256"])
-        return files.sha256_of(file)
+        return _content(file, recorded)
 
     def _record(self, repetition: Repetition) -> Record | None:
         if repetition.made not in self._records:
@@ -124,6 +122,13 @@ def _read(path: Path) -> Record | None:
 
 def _fingerprint(file: Path) -> dict[str, Any]:
     return _times(file) | {"sha256": files.sha256_of(file)}
+
+
+def _content(file: Path, recorded: Record | None) -> str:
+    """Hash of a file: the recorded one where it has the size and time that it had then."""
+    if recorded and _times(file) == {key: recorded[key] for key in ("size", "mtime_ns")}:
+        return str(recorded["sha256"])
+    return files.sha256_of(file)
 
 
 def _times(file: Path) -> dict[str, int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
+from mdm_prime.experiment.found import module_of
 from mdm_prime.experiment.layout import RUN, Files
 from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.models import OBJECTIVES
@@ -140,7 +141,7 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
     data = tuple(layout.data_file(name, file) for file in task.data.outputs)
     yield _stage(
         f"data_{name}", f"data {name}", "stages.data", (f"{of_task}.data",), (),
-        tuple(file.pattern for file in data), (_module(task.data),),
+        tuple(file.pattern for file in data), (module_of(task.data),),
     )  # fmt: skip
     if task.oracle:
         yield _stage(
@@ -154,7 +155,7 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
         yield _stage(
             f"train_{name}", f"train {name}/{RUN}", "stages.train", (f"{of_task}.variants.{{model}}.run",), train,
             (*networks, f"{name}/history/{RUN}.csv"), (), trained,
-            {run.variant: (_module(run.network), f"{OBJECTIVES}.{run.training.objective}") for run in trained},
+            {run.variant: (module_of(run.network), f"{OBJECTIVES}.{run.training.objective}") for run in trained},
         )  # fmt: skip
     if imported:
         local = tuple(
@@ -165,7 +166,7 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
             (f"{of_task}.variants.{{model}}.run",), data, networks, (), imported, outside=local,
         )  # fmt: skip
     network = tuple(Files(pattern) for pattern in networks)
-    of_network: dict[str, tuple[str, ...]] = {run.variant: (_module(run.network),) for run in runs}
+    of_network: dict[str, tuple[str, ...]] = {run.variant: (module_of(run.network),) for run in runs}
     yield _stage(
         f"evaluate_{name}", f"evaluate {name}/{RUN}", "stages.evaluate", (f"{of_task}.evaluation",),
         (*network, *data), (f"{name}/likelihood/{RUN}.json",), (), runs, of_network,
@@ -178,7 +179,7 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
         (f"{of_task}.sampling", f"{of_task}.variants.{{model}}.samplers"), (*network, *data), (*samples, *views), (),
         sampled,
         {
-            run.variant: (*of_network[run.variant], *map(_module, task.samplers_of(run.variant)))
+            run.variant: (*of_network[run.variant], *map(module_of, task.samplers_of(run.variant)))
             for run in sampled
         },
         first_seed=not task.on_images,
@@ -263,11 +264,6 @@ def _metrics(config: Config, tables: list[str]) -> Stage:
         outputs=outputs,
         in_git=outputs,
     )
-
-
-def _module(section: object) -> str:
-    """The module that declares a section: the root of what it needs."""
-    return type(section).__module__
 
 
 def needed(every: list[Stage]) -> list[Stage]:
