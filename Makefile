@@ -106,7 +106,7 @@ test: lint  ## Lint, types and tests
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: quick
-quick: lint  ## Lint, types, and the tests without pipelines, servers and checkpoints (3 minutes)
+quick: lint  ## Lint, types, and the tests without pipelines, servers and checkpoints
 	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not pipeline and not browser" --ignore tests/tracking --ignore tests/official
 
 .PHONY: lint
