@@ -30,11 +30,12 @@ def recorded(config: Config, results: Path, command: str) -> Iterator[list[Path]
     as samples of a second seed. Raises UserError where no stage of this scale has the command.
     """
     root = layout.scale_root(results, config.scale)
-    found = _repetition(config, command)
+    every = stages(config)
+    found = _repetition(config, every, command)
     if found is None:
         yield []
         return
-    made = Made(root, [found.stage], settings(config, [found.stage]))
+    made = Made(root, every, settings(config, [found.stage]))  # the others for the hashes that they have noted
     begun = made.begin(found)
     (root / found.made).unlink(missing_ok=True)
     yield [root / path for path in found.outputs]
@@ -43,8 +44,8 @@ def recorded(config: Config, results: Path, command: str) -> Iterator[list[Path]
         show(config, results)
 
 
-def _repetition(config: Config, command: str) -> Repetition | None:
-    commands = {repetition.command: repetition for stage in stages(config) for repetition in stage.repetitions()}
+def _repetition(config: Config, every: list[Stage], command: str) -> Repetition | None:
+    commands = {repetition.command: repetition for stage in every for repetition in stage.repetitions()}
     if command in commands:
         return commands[command]
     verb, _, name = command.partition(" ")
@@ -86,7 +87,7 @@ def show(config: Config, results: Path) -> None:
         if link.is_dir() and not link.is_symlink():
             raise UserError(f"{link}: is a folder, not a link to the scale that was made last; move it away")
         if shows(results, name) != config.scale:
-            temporary = results / f".{name}-link"
+            temporary = results / f".{name}-{os.getpid()}"  # stages side by side may both be the first
             temporary.unlink(missing_ok=True)
             temporary.symlink_to(Path(config.scale, name), target_is_directory=True)
             os.replace(temporary, link)  # noqa: PTH105 (Path.replace follows the link's target on some systems)
