@@ -14,6 +14,7 @@ import pytest
 from mdm_prime import hints
 from mdm_prime.cli import main as cli
 from mdm_prime.engines import agreement, dvc, project
+from mdm_prime.engines.stages import stages
 from mdm_prime.experiment import config
 from project_copy import PROJECT, copy_project, typed
 
@@ -232,7 +233,8 @@ def test_a_verb_is_accepted(project_of_mine, command):
     options = cli.parser().parse_args(shlex.split(command)[1:])
     assert options.params == Path(MINE)
     if options.verb_name in cli.STAGES:
-        assert project._repetition(config.load(options.params), f"{options.verb_name} {options.name}")
+        loaded = config.load(options.params)
+        assert project.repetition_of(loaded, stages(loaded), f"{options.verb_name} {options.name}")
 
 
 def test_every_target_is_one_of_snakemake(project_of_mine):

@@ -31,7 +31,7 @@ def recorded(config: Config, results: Path, command: str) -> Iterator[list[Path]
     """
     root = layout.scale_root(results, config.scale)
     every = stages(config)
-    found = _repetition(config, every, command)
+    found = repetition_of(config, every, command)
     if found is None:
         yield []
         return
@@ -44,7 +44,11 @@ def recorded(config: Config, results: Path, command: str) -> Iterator[list[Path]
         show(config, results)
 
 
-def _repetition(config: Config, every: list[Stage], command: str) -> Repetition | None:
+def repetition_of(config: Config, every: list[Stage], command: str) -> Repetition | None:
+    """The repetition of a stage that a command makes; None where no table or figure asks for the command's run.
+
+    Raises UserError where the command names nothing of this scale.
+    """
     commands = {repetition.command: repetition for stage in every for repetition in stage.repetitions()}
     if command in commands:
         return commands[command]
