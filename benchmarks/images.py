@@ -41,9 +41,11 @@ def samplers(num_steps: int) -> dict[str, SamplerSection]:
     corrector = Curve(a=6.0, n=1.0, b=0.75)
     return {
         "ancestral": AncestralSampler(kind="ancestral", num_steps=num_steps),
-        "euler, joint draws": EulerSampler(kind="euler", num_steps=num_steps, draws="joint"),
-        "euler, marginals": EulerSampler(kind="euler", num_steps=num_steps, draws="marginals"),
-        "euler, corrector": EulerSampler(kind="euler", num_steps=num_steps, draws="marginals", corrector=corrector),
+        "euler, joint draws": EulerSampler(kind="euler", num_steps=num_steps, distribution="joint"),
+        "euler, marginals": EulerSampler(kind="euler", num_steps=num_steps, distribution="marginals"),
+        "euler, corrector": EulerSampler(
+            kind="euler", num_steps=num_steps, distribution="marginals", corrector=corrector
+        ),
     }
 
 

@@ -19,7 +19,7 @@ base: base.yaml
 compute: {device: cpu}
 tasks:
   toy:
-    data: {kind: toy, image: china.jpg, vocab_size: 8, train_sequences: 100, validation_sequences: 50}
+    data: {kind: toy, image: china.jpg, vocab_size: 8, train_sequences: 100, heldout_sequences: 50}
     network: {width: 8, blocks: 1}
     training: {steps: 4, batch_size: 8, warmup_steps: 1, log_every: 2, checkpoint_every: 2}
     models: [l2]

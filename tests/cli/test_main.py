@@ -52,7 +52,7 @@ compute: {device: cpu}
 tasks:
   coins:
     data: {kind: known_entropy, vocab_size: 5, length: 2, concentration: 0.3, train_sequences: 500,
-           validation_sequences: 100, seed: 0}
+           heldout_sequences: 100, seed: 0}
     network: {width: 24, blocks: 1, heads: 2, conditioning_width: 8}
     training: {steps: 3, batch_size: 32, warmup_steps: 1}
     models: [l2]

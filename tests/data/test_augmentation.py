@@ -78,7 +78,7 @@ def test_images_move_evenly_where_no_ink_is_lost(blank):
 
 
 def test_shifts_keep_the_ink_of_every_image():
-    config = DigitsData(kind="digits", test_fraction=0.25, seed=0, augmentation="shift")
+    config = DigitsData(kind="digits", heldout_fraction=0.25, seed=0, augmentation="shift")
     x = torch.randint(0, 17, (500, 64), generator=generator()) * (torch.rand(500, 64, generator=generator(1)) < 0.1)
     found = augment(x, config, generator(2))
     assert torch.equal(found.sort(1).values, x.sort(1).values)

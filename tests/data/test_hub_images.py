@@ -248,7 +248,7 @@ def test_without_a_test_split_a_part_is_held_out(tmp_path, images, single):
     pixels, labels = images["train"]
     path = tmp_path / ("all.parquet" if single else "data/train-00000-of-00001.parquet")
     write_parquet(path, pixels, labels)
-    section = hub(path if single else tmp_path / "data", test_fraction=0.3)
+    section = hub(path if single else tmp_path / "data", heldout_fraction=0.3)
     data.prepare("pictures", section, tmp_path / "output")
     train, heldout = (np.load(tmp_path / "output" / f"{name}.npy") for name in ("train", "heldout"))
     assert (len(train), len(heldout)) == (5, 2)

@@ -36,7 +36,7 @@ def prepared(section, output):
 @pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
 def test_every_image_is_on_one_side(tmp_path, mode, channels):
     pixels = write_images(tmp_path / "images", mode=mode)
-    found = prepared(section(tmp_path / "images", channels=channels, test_fraction=0.25), tmp_path / "output")
+    found = prepared(section(tmp_path / "images", channels=channels, heldout_fraction=0.25), tmp_path / "output")
     assert [len(x) for x in found.values()] == [15, 5]
     assert sorted(row.tobytes() for x in found.values() for row in x) == sorted(pixels)
     for name in ("train", "heldout"):
@@ -63,7 +63,7 @@ def test_equal_images_are_on_the_same_side(tmp_path):
     write_images(tmp_path / "images", num=6)
     for path in sorted((tmp_path / "images").iterdir()):
         (tmp_path / "images" / f"copy-{path.name}").write_bytes(path.read_bytes())
-    found = prepared(section(tmp_path / "images", test_fraction=0.5), tmp_path / "output")
+    found = prepared(section(tmp_path / "images", heldout_fraction=0.5), tmp_path / "output")
     train, heldout = ({row.tobytes() for row in x} for x in found.values())
     assert not train & heldout
     assert len(train) == len(heldout) == 3

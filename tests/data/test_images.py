@@ -14,7 +14,7 @@ images = pytest.fixture(make_images)
 
 
 def digits(**changes):
-    return DigitsData(kind="digits", **({"test_fraction": 0.25, "seed": 0} | changes))
+    return DigitsData(kind="digits", **({"heldout_fraction": 0.25, "seed": 0} | changes))
 
 
 def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path):
@@ -58,8 +58,10 @@ def test_digits_are_all_there_once_in_the_same_shares(tmp_path):
     np.testing.assert_array_equal(rows[np.lexsort(rows.T)], expected[np.lexsort(expected.T)])
 
 
-def test_a_test_fraction_without_every_digit_is_one_line(tmp_path):
-    assert_one_line(digits(test_fraction=0.001), tmp_path, r"tasks\.pictures\.data\.test_fraction is 0\.001: .*classes")
+def test_a_heldout_fraction_without_every_digit_is_one_line(tmp_path):
+    assert_one_line(
+        digits(heldout_fraction=0.001), tmp_path, r"tasks\.pictures\.data\.heldout_fraction is 0\.001: .*classes"
+    )
 
 
 def test_the_hash_is_that_of_pixels_and_labels(tmp_path, images):

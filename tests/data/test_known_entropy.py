@@ -17,7 +17,7 @@ CONFIG = KnownEntropyData(
     length=3,
     concentration=0.4,
     train_sequences=400,
-    validation_sequences=100,
+    heldout_sequences=100,
     seed=7,
 )
 

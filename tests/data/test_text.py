@@ -24,7 +24,7 @@ def make_documents(num, seed=0, words=60):
 
 
 def config_of(files=(), **changes):
-    values = {"vocab_size": 300, "length": 16, "validation_fraction": 0.2, "seed": 0}
+    values = {"vocab_size": 300, "length": 16, "heldout_fraction": 0.2, "seed": 0}
     return TextData(kind="text", files=tuple(map(str, files)), **(values | changes))
 
 
@@ -162,7 +162,7 @@ def test_a_single_file_is_cut_at_line_ends(tmp_path):
     lines = [f"line {i} of a book, {i * i}\n" for i in range(500)]
     book = tmp_path / "book.txt"
     book.write_text("".join(lines))
-    data.prepare("text", config_of([book], length=1, validation_fraction=0.1), tmp_path / "output")
+    data.prepare("text", config_of([book], length=1, heldout_fraction=0.1), tmp_path / "output")
     train, heldout = (stored_documents(tmp_path / "output", name) for name in ("train", "heldout"))
     assert (len(train), len(heldout)) == (9, 1)
     assert sorted("".join(train + heldout).splitlines(keepends=True)) == sorted(lines)

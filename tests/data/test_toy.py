@@ -11,7 +11,7 @@ from mdm_prime.errors import UserError
 
 
 def config_of(image, **changes):
-    values = {"vocab_size": 16, "contrast": 2.0, "train_sequences": 300, "validation_sequences": 50, "seed": 0}
+    values = {"vocab_size": 16, "contrast": 2.0, "train_sequences": 300, "heldout_sequences": 50, "seed": 0}
     return ToyData(kind="toy", image=str(image), **(values | changes))
 
 

@@ -23,7 +23,7 @@ def source_of(vocab_size, length, seed=0, concentration=0.5):
             length=length,
             concentration=concentration,
             train_sequences=1,
-            validation_sequences=1,
+            heldout_sequences=1,
             seed=seed,
         )
     )

@@ -25,7 +25,7 @@ tasks:
       length: 4
       concentration: 0.3
       train_sequences: 100
-      validation_sequences: 10
+      heldout_sequences: 10
       seed: 0
     network: &dit
       {kind: dit, width: 24, blocks: 2, heads: 2, conditioning_width: 16, dropout: 0.0, time_conditioning: false}
@@ -54,7 +54,7 @@ tasks:
     samplers: &samplers [{kind: ancestral, num_steps: 64}]
     oracle: {num_subtokens: [1, 2], copies_of_one_bit: [1, 2], max_states: 1000, num_samples: 20, seed: 0}
   text:
-    data: {kind: text, vocab_size: 1000, length: 64, validation_fraction: 0.1, seed: 0}
+    data: {kind: text, vocab_size: 1000, length: 64, heldout_fraction: 0.1, seed: 0}
     network: {<<: *dit, blocks: 4}
     training:
       <<: *training
@@ -74,7 +74,7 @@ tasks:
       vocab_size: 128
       contrast: 2.0
       train_sequences: 100
-      validation_sequences: 10
+      heldout_sequences: 10
       seed: 0
     network: {kind: mlp, width: 25, blocks: 3, time_conditioning: false}
     training: *training

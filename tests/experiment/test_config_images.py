@@ -56,8 +56,8 @@ EULER = {"kind": "euler", "num_steps": 4}
             "digits.variants.mixture.checkpoint.format: is official-text; does not fit the data",
         ),
         ("digits.data.augmentation", "flip", "digits.data.augmentation: is \"flip\"; should be 'none' or 'shift'"),
-        ("digits.data.test_fraction", 1.5, "digits.data.test_fraction: is 1.5; should be less than 1"),
-        ("digits.data.kind", "text", "digits.data.test_fraction: unknown key"),
+        ("digits.data.heldout_fraction", 1.5, "digits.data.heldout_fraction: is 1.5; should be less than 1"),
+        ("digits.data.kind", "text", "digits.data.augmentation: unknown key"),
         ("digits.training.gradient_clip", 0, "digits.training.gradient_clip: is 0; should be greater than 0"),
         ("digits.sampling.prefix", "The", "digits.sampling.prefix: is for text only"),
         ("digits.samplers", [], "digits.samplers: is []; list should have at least 1 item"),
@@ -66,8 +66,8 @@ EULER = {"kind": "euler", "num_steps": 4}
         ("digits.samplers", [{**EULER, "kind": "first_hitting"}], "digits.samplers.0.num_steps: unknown key"),
         (
             "digits.samplers",
-            [{**EULER, "kind": "ancestral", "draws": "marginals"}],
-            "digits.samplers.0.draws: unknown key",
+            [{**EULER, "kind": "ancestral", "distribution": "marginals"}],
+            "digits.samplers.0.distribution: unknown key",
         ),
         (
             "digits.samplers",
@@ -148,7 +148,7 @@ def test_the_params_have_the_sampler_of_every_published_cell(scale: str) -> None
         samplers = [sampler.model_dump() for sampler in task.samplers_of(name)]
         (sampler,) = (values for values in samplers if values["num_steps"] == int(cell["nfe"]))
         carry_over = task.variant(name).carry_over
-        assert (sampler["draws"] == "marginals") == carry_over == (cell["carry_over"] == "yes")
+        assert (sampler["distribution"] == "marginals") == carry_over == (cell["carry_over"] == "yes")
         for key, values in off.items():
             curve = sampler[key]
             given = tuple(curve[letter] for letter in "anb") if curve else values

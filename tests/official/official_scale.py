@@ -18,7 +18,7 @@ repository: checkpoints
 compute: {device: cpu}
 tasks:
   text:
-    data: {kind: text, vocab_size: 300, length: 16, validation_fraction: 0.5}
+    data: {kind: text, vocab_size: 300, length: 16, heldout_fraction: 0.5}
     evaluation: {num_samples: 60, batch_size: 8}
     samplers: [{kind: ancestral, num_steps: 4}]
     sampling: {num_samples: 3, batch_size: 2}
@@ -32,7 +32,7 @@ tasks:
     data: {kind: photos, size: 8, train_images: 60, test_images: 40, augmentation: none}
     evaluation: {num_samples: 12, batch_size: 4}
     sampling: {num_samples: 20, batch_size: 10, shown: 1}
-    samplers: [{kind: euler, num_steps: 2, draws: joint}]
+    samplers: [{kind: euler, num_steps: 2, distribution: joint}]
     classifier: {width: 4, num_features: 8, steps: 5, batch_size: 8}
     fidelity: {kid_subset_size: 10, batch_size: 20}
     models: [l2, super, l2-mixture]
@@ -40,7 +40,7 @@ tasks:
       l2:
         checkpoint: {format: official-image, address: image/l2.pth, head_width: 32}
         samplers:
-          - {kind: euler, num_steps: 3, draws: marginals, temperature: {a: -0.2, n: 1.0, b: 1.0}}
+          - {kind: euler, num_steps: 3, distribution: marginals, temperature: {a: -0.2, n: 1.0, b: 1.0}}
       super:
         super_tokens: true
         carry_over: false

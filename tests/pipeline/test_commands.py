@@ -110,7 +110,9 @@ def test_a_change_for_one_variant_plans_what_depends_on_it(finished: Path) -> No
         assert not [
             rule for rule in rules if any(word in rule for word in ("_toy", "known", "digits", "image", "bound"))
         ]
-        path.write_text(before.replace("num_steps: 4, draws: marginals", "num_steps: 3, draws: marginals"))
+        path.write_text(
+            before.replace("num_steps: 4, distribution: marginals", "num_steps: 3, distribution: marginals")
+        )
         rules = {rule for rule in planned(finished, scale="smoke") if not rule.startswith(("table", "figure"))}
         assert rules == {"sample_photos", "quality_photos", "metrics", "settings"}
     finally:

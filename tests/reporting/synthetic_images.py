@@ -10,10 +10,10 @@ from mdm_prime.experiment.runs import Run
 from mdm_prime.files import write_json
 
 IMAGE_NATS = {"nelbo": 2.0, "joint_loss": 1.5}  # per token, of every image model
-EULER = [{"kind": "euler", "num_steps": steps, "draws": "marginals"} for steps in (4, 16)]
+EULER = [{"kind": "euler", "num_steps": steps, "distribution": "marginals"} for steps in (4, 16)]
 IMAGES = {
     "digits": {
-        "data": {"kind": "digits", "augmentation": "shift", "test_fraction": 0.2, "seed": 0},
+        "data": {"kind": "digits", "augmentation": "shift", "heldout_fraction": 0.2, "seed": 0},
         "models": ["l2", "l1", "l2-plain"],
         "variants": {"l2-plain": {"carry_over": False}},
         "seeds": [0, 1],
@@ -93,7 +93,11 @@ def samplers_of(config: Config, run: Run) -> list[dict[str, object]]:
 def write_quality(config: Config, root: Path, run: Run, facts: dict[str, object]) -> None:
     """The distance is 100 / (l * evaluations) + the seed."""
     rows = [
-        {"sampler": used["name"], **{key: used[key] for key in ("kind", "num_steps", "draws")}, "nfe": used["nfe_mean"]}
+        {
+            "sampler": used["name"],
+            **{key: used[key] for key in ("kind", "num_steps", "distribution")},
+            "nfe": used["nfe_mean"],
+        }
         | metrics(100 / (run.num_subtokens * used["nfe_mean"]) + run.seed)
         for used in samplers_of(config, run)
     ]

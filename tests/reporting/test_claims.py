@@ -414,7 +414,13 @@ def image_rows(distance_name: str = "fid", seeds: int = 2, spread: float = 0.1) 
     return {
         "image_quality": [
             dict(zip(("model", "num_subtokens"), names[variant], strict=True))
-            | {"dataset": dataset, "variant": variant, "carry_over": "yes", "sampler": f"euler-{nfe}", "draws": "joint"}
+            | {
+                "dataset": dataset,
+                "variant": variant,
+                "carry_over": "yes",
+                "sampler": f"euler-{nfe}",
+                "distribution": "joint",
+            }
             | {"nfe": nfe, "seed": seed, "distance_name": distance_name, "distance": distance + spread * seed}
             | {"inception_score": SCORES[variant] + 0.01 * seed, "inception_score_stderr": 0.02}
             for (dataset, nfe), values in FIDS.items()

@@ -43,7 +43,7 @@ def test_quality_is_what_was_saved(finished: Tree) -> None:
         "model": "MDM-Prime",
         "num_subtokens": 2,
         "carry_over": "yes",
-        "draws": "marginals",
+        "distribution": "marginals",
         "nfe": 15,
         "distance_name": "fd_digits",
         "distance": distance,

@@ -34,7 +34,7 @@ REQUIRED = {
     "published_figure1 idle_share_exact",
     "toy_likelihood": "task num_subtokens base entropy nelbo nelbo_stderr joint_loss joint_loss_stderr total_variation "
     "total_variation_floor num_samples num_steps",
-    "image_quality": "task dataset model variant num_subtokens carry_over sampler draws nfe seed distance_name "
+    "image_quality": "task dataset model variant num_subtokens carry_over sampler distribution nfe seed distance_name "
     "distance inception_score kid precision recall memorised nearest samples inception_score_stderr kid_stderr",
     "image_likelihood": "task dataset model variant num_subtokens base carry_over objective seeds bpd_bound "
     "bpd_bound_stderr bpd_bound_spread bpd_published bpd_published_stderr bpd_published_spread num_samples "

@@ -20,12 +20,21 @@ STRONG = partial(euler.corrector, a=12.0, n=1.0, b=0.5)
 
 
 def run(
-    denoiser, subtokenizer, length, indices, *, schedule=LINEAR, num_steps=4, draws="joint", carry_over=True, **options
+    denoiser,
+    subtokenizer,
+    length,
+    indices,
+    *,
+    schedule=LINEAR,
+    num_steps=4,
+    distribution="joint",
+    carry_over=True,
+    **options,
 ):
     """Samples from nothing given."""
     y = torch.full((len(indices), length, subtokenizer.num_subtokens), subtokenizer.mask_id)
     fixed = torch.zeros_like(y, dtype=torch.bool)
-    settings = {"num_steps": num_steps, "draws": draws, "carry_over": carry_over, "seed": 0} | options
+    settings = {"num_steps": num_steps, "distribution": distribution, "carry_over": carry_over, "seed": 0} | options
     seed = settings.pop("seed")
     return euler.euler_sample(denoiser, y, fixed, seed, indices, schedule, subtokenizer, **settings)
 
@@ -127,24 +136,24 @@ def test_values_that_are_no_temperature_or_corrector_are_refused():
         euler.plan_steps(LINEAR, 0)
 
 
-@pytest.mark.parametrize("draws", ["joint", "marginals"])
+@pytest.mark.parametrize("distribution", ["joint", "marginals"])
 @pytest.mark.parametrize("carry_over", [True, False])
 @pytest.mark.parametrize(("vocab_size", "ell"), [(17, 1), (17, 2), (17, 3), (17, 4), (17, 5), (5, 1), (5, 2), (5, 3)])
-def test_no_code_is_ever_invalid(vocab_size, ell, carry_over, draws):
+def test_no_code_is_ever_invalid(vocab_size, ell, carry_over, distribution):
     subtokenizer = Subtokenizer(vocab_size, ell)
     denoiser = random_denoiser(subtokenizer, 4, scale=2.0)
     for options in ({"num_steps": 1}, {"num_steps": 12}, {"num_steps": 12, "corrector": STRONG, "schedule": CUBIC}):
-        x, nfe = run(denoiser, subtokenizer, 4, range(100), draws=draws, carry_over=carry_over, **options)
+        x, nfe = run(denoiser, subtokenizer, 4, range(100), distribution=distribution, carry_over=carry_over, **options)
         assert x.min() >= 0
         assert x.max() < vocab_size
         assert nfe.tolist() == [options["num_steps"]] * 100
 
 
-@pytest.mark.parametrize("draws", ["joint", "marginals"])
-def test_one_step_asks_the_network_once_for_everything(draws):
+@pytest.mark.parametrize("distribution", ["joint", "marginals"])
+def test_one_step_asks_the_network_once_for_everything(distribution):
     subtokenizer = Subtokenizer(17, 3)
     spy = Spy(random_denoiser(subtokenizer, 3))
-    samples = run(spy, subtokenizer, 3, range(20), num_steps=1, draws=draws, corrector=STRONG)
+    samples = run(spy, subtokenizer, 3, range(20), num_steps=1, distribution=distribution, corrector=STRONG)
     ((y, t, where),) = spy.calls
     assert (y == subtokenizer.mask_id).all()
     assert t.tolist() == [1.0] * 20
@@ -158,13 +167,15 @@ def test_one_step_is_the_same_for_a_subtoken_in_both_kinds_of_draws():
     subtokenizer = Subtokenizer(6, 1)
     denoiser = random_denoiser(subtokenizer, 3)
     options = {"corrector": STRONG, "carry_over": False, "num_steps": 9}
-    first, second = (run(denoiser, subtokenizer, 3, range(50), draws=d, **options).x for d in ("joint", "marginals"))
+    first, second = (
+        run(denoiser, subtokenizer, 3, range(50), distribution=d, **options).x for d in ("joint", "marginals")
+    )
     assert torch.equal(first, second)
 
 
-@pytest.mark.parametrize("draws", ["joint", "marginals"])
+@pytest.mark.parametrize("distribution", ["joint", "marginals"])
 @pytest.mark.parametrize("carry_over", [True, False])
-def test_a_step_changes_what_it_would_with_the_network_asked_everywhere(carry_over, draws):
+def test_a_step_changes_what_it_would_with_the_network_asked_everywhere(carry_over, distribution):
     """Sub-token by sub-token, from y0 drawn at every position; all of them free."""
     subtokenizer = Subtokenizer(4, 2)
     mask_id, denoiser = subtokenizer.mask_id, random_denoiser(subtokenizer, 6)
@@ -173,12 +184,19 @@ def test_a_step_changes_what_it_would_with_the_network_asked_everywhere(carry_ov
     y = torch.randint(mask_id + 1, (300, 6, 2), generator=generator)
     uniforms = torch.rand(3, *y.shape, generator=generator, dtype=torch.float64)
     after = euler.euler_step(
-        denoiser, y, torch.zeros_like(y).bool(), uniforms, step, subtokenizer, draws=draws, carry_over=carry_over
+        denoiser,
+        y,
+        torch.zeros_like(y).bool(),
+        uniforms,
+        step,
+        subtokenizer,
+        distribution=distribution,
+        carry_over=carry_over,
     )
     logits = denoiser(y, torch.full((300,), step.t), torch.ones(300, 6, dtype=torch.bool))
     if carry_over:
         logits = logits.masked_fill(~consistent(y.flatten(0, 1), 2, 4), -torch.inf)
-    draw = {"joint": euler.draw_jointly, "marginals": euler.draw_marginally}[draws]
+    draw = {"joint": euler.draw_jointly, "marginals": euler.draw_marginally}[distribution]
     revealed = (y == mask_id) & (uniforms[0] < step.reveal)
     flat = (v.flatten(0, 1) for v in (y, revealed, uniforms[2]))
     value = draw(logits, *flat, subtokenizer)
@@ -245,11 +263,11 @@ def test_temperature_divides_the_logits():
     assert torch.equal(cold.x, logits.argmax(-1).expand(9, 3))
 
 
-@pytest.mark.parametrize("draws", ["joint", "marginals"])
-def test_batch_size_changes_no_sample_and_the_seed_every(draws):
+@pytest.mark.parametrize("distribution", ["joint", "marginals"])
+def test_batch_size_changes_no_sample_and_the_seed_every(distribution):
     subtokenizer = Subtokenizer(11, 2)
     denoiser = random_denoiser(subtokenizer, 5)
-    options = {"num_steps": 9, "draws": draws, "carry_over": False, "corrector": STRONG, "seed": 3}
+    options = {"num_steps": 9, "distribution": distribution, "carry_over": False, "corrector": STRONG, "seed": 3}
     whole = run(denoiser, subtokenizer, 5, range(24), **options)
     assert torch.equal(run(denoiser, subtokenizer, 5, range(24), **options).x, whole.x)
     for size in (1, 5):
@@ -273,25 +291,32 @@ def test_uniform_numbers_of_a_step_are_new_and_belong_to_their_sample():
 
 
 @pytest.mark.parametrize("uniform", [0.0, BELOW_ONE])
-@pytest.mark.parametrize("draws", ["joint", "marginals"])
-def test_the_ends_of_the_unit_interval(uniform, draws):
+@pytest.mark.parametrize("distribution", ["joint", "marginals"])
+def test_the_ends_of_the_unit_interval(uniform, distribution):
     subtokenizer = Subtokenizer(5, 2)
     denoiser = random_denoiser(subtokenizer, 3)
     y = torch.full((1, 3, 2), subtokenizer.mask_id)
     for step in euler.plan_steps(LINEAR, 3, corrector=STRONG):
         uniforms = torch.full((3, 1, 3, 2), uniform, dtype=torch.float64)
         y = euler.euler_step(
-            denoiser, y, torch.zeros_like(y).bool(), uniforms, step, subtokenizer, draws=draws, carry_over=True
+            denoiser,
+            y,
+            torch.zeros_like(y).bool(),
+            uniforms,
+            step,
+            subtokenizer,
+            distribution=distribution,
+            carry_over=True,
         )
     assert (y < subtokenizer.base).all()
     assert (subtokenizer.decode(y) < 5).all()
 
 
-@pytest.mark.parametrize("draws", ["joint", "marginals"])
+@pytest.mark.parametrize("distribution", ["joint", "marginals"])
 @pytest.mark.parametrize("carry_over", [True, False])
-def test_how_many_logits_are_held_at_once_changes_no_sample(monkeypatch, draws, carry_over):
+def test_how_many_logits_are_held_at_once_changes_no_sample(monkeypatch, distribution, carry_over):
     subtokenizer = Subtokenizer(11, 2)
-    options = {"draws": draws, "carry_over": carry_over, "corrector": STRONG}
+    options = {"distribution": distribution, "carry_over": carry_over, "corrector": STRONG}
     whole = run(random_denoiser(subtokenizer, 3), subtokenizer, 3, range(9), **options)
     monkeypatch.setattr(euler, "LOGITS_AT_ONCE", 25)  # two positions of eleven tokens
     assert torch.equal(run(random_denoiser(subtokenizer, 3), subtokenizer, 3, range(9), **options).x, whole.x)

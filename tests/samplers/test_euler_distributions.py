@@ -1,4 +1,4 @@
-"""The image sampler draws from the distributions that it should: small cases written out in full."""
+"""The image sampler distribution from the distributions that it should: small cases written out in full."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ from mdm_prime.evaluation.oracle import oracle_denoiser
 from mdm_prime.samplers import euler_steps as euler
 
 
-def value_distribution(p, z, revealed, subtokenizer, draws):
+def value_distribution(p, z, revealed, subtokenizer, distribution):
     """Every y0 of a position and its probability, from the token probabilities p, a list; and how codes are read."""
     base, mask_id, vocab_size = subtokenizer.base, subtokenizer.mask_id, subtokenizer.vocab_size
     codes = [tuple(digits) for digits in subtokenizer.digits().tolist()]
@@ -26,7 +26,7 @@ def value_distribution(p, z, revealed, subtokenizer, draws):
     def code_of(digits):
         return sum(0 if digit == mask_id else digit * base ** (len(digits) - 1 - j) for j, digit in enumerate(digits))
 
-    if draws == "joint":
+    if distribution == "joint":
         taken = [tuple(c[j] if revealed[j] else z[j] for j in range(len(z))) for c in codes]
         weights = [q if code_of(y) < vocab_size else 0.0 for q, y in zip(p, taken, strict=True)]
         found = list(zip(codes, weights, strict=True))
@@ -47,7 +47,7 @@ def value_distribution(p, z, revealed, subtokenizer, draws):
     return [(value, weight / total) for value, weight in found if weight], code_of
 
 
-def position_transition(p, z, step, subtokenizer, draws):
+def position_transition(p, z, step, subtokenizer, distribution):
     """Where one step takes a position z, given the network's token probabilities p: {z': probability}."""
     mask_id, after = subtokenizer.mask_id, {}
     for revealed in itertools.product([False, True], repeat=len(z)):
@@ -56,7 +56,7 @@ def position_transition(p, z, step, subtokenizer, draws):
             chance *= (step.reveal if reveal else 1 - step.reveal) if digit == mask_id else float(not reveal)
         if not chance:
             continue
-        values, code_of = value_distribution(p, z, revealed, subtokenizer, draws)
+        values, code_of = value_distribution(p, z, revealed, subtokenizer, distribution)
         for value, weight in values:
             forward = tuple(v if reveal else digit for v, reveal, digit in zip(value, revealed, z, strict=True))
             outcomes = [((), 1.0)]
@@ -72,7 +72,7 @@ def position_transition(p, z, step, subtokenizer, draws):
     return after
 
 
-def exact_distribution(denoiser, subtokenizer, length, steps, *, draws="joint", carry_over=True):
+def exact_distribution(denoiser, subtokenizer, length, steps, *, distribution="joint", carry_over=True):
     """The distribution (V^L,) of the Euler sampler and, before each step, the mean share of masked sub-tokens."""
     mask_id, ell = subtokenizer.mask_id, subtokenizer.num_subtokens
     states, masked = {((mask_id,) * ell,) * length: 1.0}, []
@@ -86,7 +86,9 @@ def exact_distribution(denoiser, subtokenizer, length, steps, *, draws="joint", 
                 agrees = ((y == subtokenizer.digits()[:, None]) | (y == mask_id)).all(-1).T
                 logits = logits.masked_fill(~agrees, -torch.inf)
             p = logits.softmax(-1).tolist()
-            moves = [position_transition(p[i], state[i], step, subtokenizer, draws).items() for i in range(length)]
+            moves = [
+                position_transition(p[i], state[i], step, subtokenizer, distribution).items() for i in range(length)
+            ]
             for combination in itertools.product(*moves):
                 new = tuple(z for z, _ in combination)
                 after[new] = after.get(new, 0.0) + probability * math.prod(q for _, q in combination)
@@ -104,18 +106,20 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("draws", ["joint", "marginals"])
+@pytest.mark.parametrize("distribution", ["joint", "marginals"])
 @pytest.mark.parametrize("carry_over", [True, False])
 @pytest.mark.parametrize(("vocab_size", "length", "ell"), [(3, 2, 1), (3, 2, 2), (4, 1, 2), (7, 1, 3)])
-def test_samples_have_the_distribution_of_the_enumeration(vocab_size, length, ell, carry_over, draws):
+def test_samples_have_the_distribution_of_the_enumeration(vocab_size, length, ell, carry_over, distribution):
     """Every part at once: reveals, replacements, re-masking, restrictions to valid codes, temperature, times."""
     subtokenizer = Subtokenizer(vocab_size, ell)
     denoiser = random_denoiser(subtokenizer, length, seed=ell, scale=1.5)
     steps = euler.plan_steps(LINEAR, 3, **FUNCTIONS)
-    exact, masked = exact_distribution(denoiser, subtokenizer, length, steps, draws=draws, carry_over=carry_over)
+    exact, masked = exact_distribution(
+        denoiser, subtokenizer, length, steps, distribution=distribution, carry_over=carry_over
+    )
     assert float(exact.sum()) == pytest.approx(1.0)
     shares = []
-    options = {"num_steps": 3, "draws": draws, "carry_over": carry_over} | FUNCTIONS
+    options = {"num_steps": 3, "distribution": distribution, "carry_over": carry_over} | FUNCTIONS
     samples = run(
         denoiser,
         subtokenizer,

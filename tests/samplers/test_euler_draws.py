@@ -52,13 +52,13 @@ def test_digits_that_no_completion_gives_probability_to_are_drawn_all_the_same()
     assert set(subtokenizer.decode(drawn).tolist()) == {1, 3, 5, 6}
 
 
-@pytest.mark.parametrize("draws", ["joint", "marginals"])
-def test_a_network_that_gives_nan_is_an_error(draws):
+@pytest.mark.parametrize("distribution", ["joint", "marginals"])
+def test_a_network_that_gives_nan_is_an_error(distribution):
     with pytest.raises(IndexError):
         run(
             lambda y, t, where: torch.full((int(where.sum()), 5), torch.nan),
             Subtokenizer(5, 2),
             2,
             range(3),
-            draws=draws,
+            distribution=distribution,
         )

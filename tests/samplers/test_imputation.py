@@ -34,16 +34,16 @@ def complete(
             CUBIC,
             subtokenizer,
             num_steps=num_steps,
-            draws=sampler.removeprefix("euler "),
+            distribution=sampler.removeprefix("euler "),
             corrector=corrector,
             **options,
         )
-    times, draws = sampling.sample_uniforms(0, indices, *y.shape[1:])
+    times, token_uniforms = sampling.sample_uniforms(0, indices, *y.shape[1:])
     if sampler == "ancestral":
         events = sampling.ancestral_events(times, CUBIC, num_steps, fixed)
     else:
         events = sampling.first_hitting_events(times, CUBIC, fixed)
-    return sampling.run_events(denoiser, y, events, draws, subtokenizer, **options)
+    return sampling.run_events(denoiser, y, events, token_uniforms, subtokenizer, **options)
 
 
 def partly_given(vocab_size, ell, num, length, seed=0):
@@ -138,7 +138,7 @@ def test_free_subtokens_that_are_visible_may_be_drawn_again():
         CUBIC,
         subtokenizer,
         num_steps=16,
-        draws="joint",
+        distribution="joint",
         carry_over=True,
         corrector=STRONG,
     )
@@ -162,6 +162,6 @@ def test_a_start_that_no_sample_has_is_refused(position, fixed, message):
             CUBIC,
             subtokenizer,
             num_steps=2,
-            draws="joint",
+            distribution="joint",
             carry_over=True,
         )

@@ -31,13 +31,13 @@ class Spy:
 
 def run(denoiser, subtokenizer, length, indices, *, num_steps=8, seed=0, prefix=NO_PREFIX, schedule=LINEAR, **options):
     """One batch, by ancestral sampling or, with num_steps None, by first hitting."""
-    times, draws = sampling.sample_uniforms(seed, indices, length, subtokenizer.num_subtokens)
+    times, token_uniforms = sampling.sample_uniforms(seed, indices, length, subtokenizer.num_subtokens)
     y, fixed = sampling.prior_sample(len(indices), length, subtokenizer, prefix)
     if num_steps is None:
         events = sampling.first_hitting_events(times, schedule, fixed)
     else:
         events = sampling.ancestral_events(times, schedule, num_steps, fixed)
-    return sampling.run_events(denoiser, y, events, draws, subtokenizer, **options)
+    return sampling.run_events(denoiser, y, events, token_uniforms, subtokenizer, **options)
 
 
 @pytest.mark.parametrize("schedule", [LINEAR, schedules.polynomial(3.0), schedules.cosine()])

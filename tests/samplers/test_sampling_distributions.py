@@ -130,20 +130,20 @@ def test_autoregressive_samples_have_the_likelihood_that_the_network_gives_them(
     network = causal_network()
     with torch.no_grad():
         p = (-autoregressive_loss(network, all_sequences(4, 3), start_id=4)).exp()
-    _, draws = sampling.sample_uniforms(0, range(NUM), 3, 1)
-    samples = sampling.autoregressive_sample(network, draws.squeeze(-1), NO_PREFIX, start_id=4)
+    _, token_uniforms = sampling.sample_uniforms(0, range(NUM), 3, 1)
+    samples = sampling.autoregressive_sample(network, token_uniforms.squeeze(-1), NO_PREFIX, start_id=4)
     assert chi_square(frequencies(samples.x, 4), p) > 0.001
     assert samples.nfe.tolist() == [3] * NUM
 
 
 def test_autoregressive_samples_keep_a_prefix_and_do_not_depend_on_the_batch():
     network, prefix = causal_network(), torch.tensor([2, 0])
-    _, draws = sampling.sample_uniforms(0, range(20), 5, 1)
-    whole = sampling.autoregressive_sample(network, draws.squeeze(-1), prefix, start_id=4)
+    _, token_uniforms = sampling.sample_uniforms(0, range(20), 5, 1)
+    whole = sampling.autoregressive_sample(network, token_uniforms.squeeze(-1), prefix, start_id=4)
     assert (whole.x[:, :2] == prefix).all()
     assert whole.nfe.tolist() == [3] * 20
     for i in range(20):
-        one = sampling.autoregressive_sample(network, draws[i : i + 1].squeeze(-1), prefix, start_id=4)
+        one = sampling.autoregressive_sample(network, token_uniforms[i : i + 1].squeeze(-1), prefix, start_id=4)
         assert torch.equal(one.x[0], whole.x[i])
-    cold = sampling.autoregressive_sample(network, draws.squeeze(-1), prefix, start_id=4, temperature=1e-6)
+    cold = sampling.autoregressive_sample(network, token_uniforms.squeeze(-1), prefix, start_id=4, temperature=1e-6)
     assert len(cold.x.unique(dim=0)) == 1

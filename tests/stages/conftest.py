@@ -13,7 +13,7 @@ SMOKE = Path(__file__).parents[2] / "params" / "smoke.yaml"
 TRAINING = {"objective": "joint_loss", "steps": 20, "batch_size": 32, "log_every": 10, "checkpoint_every": 20}
 TINY = {  # what the tests count on; the rest is as in the smoke parameters
     "known_entropy": {
-        "data": {"vocab_size": 5, "length": 2, "train_sequences": 2000, "validation_sequences": 500},
+        "data": {"vocab_size": 5, "length": 2, "train_sequences": 2000, "heldout_sequences": 500},
         "training": TRAINING,
         "models": ["l1", "l2"],
         "seeds": [0],

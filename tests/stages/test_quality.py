@@ -21,8 +21,8 @@ SCORES = [
     "num_samples",
 ]
 SAMPLERS = [
-    {"name": "euler-1", "kind": "euler", "num_steps": 1, "draws": "marginals", "nfe_mean": 1.0},
-    {"name": "first_hitting", "kind": "first_hitting", "num_steps": None, "draws": "joint", "nfe_mean": 192.0},
+    {"name": "euler-1", "kind": "euler", "num_steps": 1, "distribution": "marginals", "nfe_mean": 1.0},
+    {"name": "first_hitting", "kind": "first_hitting", "num_steps": None, "distribution": "joint", "nfe_mean": 192.0},
 ]
 DESCRIBED = {
     "task": "digits",
@@ -130,7 +130,7 @@ def test_quality_of_samples(measured):
     assert {key: found[key] for key in head[2:]} == {key: DESCRIBED[key] for key in head[2:]}
     assert (found["features"], found["distance_name"]) == ("digits classifier", "fd_digits")
     copies, noise = found["rows"]
-    assert list(copies) == ["sampler", "kind", "num_steps", "draws", "nfe", *SCORES]
+    assert list(copies) == ["sampler", "kind", "num_steps", "distribution", "nfe", *SCORES]
     assert [(row["sampler"], row["num_steps"], row["nfe"]) for row in (copies, noise)] == [
         ("euler-1", 1, 1.0),
         ("first_hitting", None, 192.0),

@@ -26,7 +26,7 @@ class KnownEntropyData(DataSection):
     length: PositiveInt
     concentration: PositiveFloat  # of the Dirichlet rows: small values make a sparse, predictable source
     train_sequences: PositiveInt
-    validation_sequences: PositiveInt
+    heldout_sequences: PositiveInt
 
     def prepare(self, output: Path, task: str, key: str) -> None:
         """Writes the sequences, source.npz (initial, transition) and meta.json."""
@@ -35,7 +35,7 @@ class KnownEntropyData(DataSection):
             source = make_source(self)
         except ValueError as error:
             raise UserError(f"{key}: {error}") from None
-        sizes = {"train": self.train_sequences, "heldout": self.validation_sequences}
+        sizes = {"train": self.train_sequences, "heldout": self.heldout_sequences}
         for (name, size), rng in zip(sizes.items(), _generators(self)[1:], strict=True):
             x = sample(source, size, rng).astype(arrays.token_dtype(self.vocab_size))
             arrays.save_array(output / f"{name}.npy", x)
@@ -48,7 +48,7 @@ class KnownEntropyData(DataSection):
                 "vocab_size": self.vocab_size,
                 "length": self.length,
                 "train_sequences": self.train_sequences,
-                "heldout_sequences": self.validation_sequences,
+                "heldout_sequences": self.heldout_sequences,
                 "entropy_per_token": entropy_per_token(source),
                 "sha256": hashlib.sha256(source.initial.tobytes() + source.transition.tobytes()).hexdigest(),
                 "corpus": {"name": "Markov source", "concentration": self.concentration, "seed": self.seed},

@@ -40,7 +40,7 @@ class TextData(DataSection):
     vocab_size: Annotated[int, Field(ge=257)]
     length: PositiveInt
     framed: bool = False  # whether a sequence begins and ends with the separator of documents, length - 2 tokens within
-    validation_fraction: Fraction
+    heldout_fraction: Fraction
 
     @model_validator(mode="after")
     def _one_source(self) -> TextData:
@@ -62,7 +62,7 @@ class TextData(DataSection):
         """
         arrays.start(output)
         try:
-            source, split = split_by_document(corpus(self.files, self.hub, key), self.validation_fraction, self.seed)
+            source, split = split_by_document(corpus(self.files, self.hub, key), self.heldout_fraction, self.seed)
         except ValueError as error:
             raise UserError(f"{key}: {error}") from None
         if self.tokenizer is None:
@@ -84,7 +84,7 @@ class TextData(DataSection):
                 if writer.sequences == 0:
                     raise UserError(
                         f"{key}: the {name} documents have {writer.tokens} tokens, less than one sequence of length "
-                        f"{self.length}; give more text, a smaller length or another validation_fraction"
+                        f"{self.length}; give more text, a smaller length or another heldout_fraction"
                     )
         arrays.save_meta(
             output,

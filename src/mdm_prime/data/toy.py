@@ -25,7 +25,7 @@ class ToyData(DataSection):
     vocab_size: Annotated[int, Field(ge=2)]
     contrast: PositiveFloat
     train_sequences: PositiveInt
-    validation_sequences: PositiveInt
+    heldout_sequences: PositiveInt
     length: Literal[2] = 2
 
     @model_validator(mode="after")
@@ -43,7 +43,7 @@ class ToyData(DataSection):
         except ValueError as error:
             raise UserError(f"{key}.image: {self.image} {error}") from None
         arrays.save_array(output / "density.npy", p)
-        sizes = {"train": self.train_sequences, "heldout": self.validation_sequences}
+        sizes = {"train": self.train_sequences, "heldout": self.heldout_sequences}
         streams = np.random.SeedSequence(self.seed).spawn(2)  # more training data, the same held out
         for (name, size), stream in zip(sizes.items(), streams, strict=True):
             x = sample(p, size, np.random.default_rng(stream)).astype(arrays.token_dtype(self.vocab_size))
@@ -55,7 +55,7 @@ class ToyData(DataSection):
                 "vocab_size": self.vocab_size,
                 "length": self.length,
                 "train_sequences": self.train_sequences,
-                "heldout_sequences": self.validation_sequences,
+                "heldout_sequences": self.heldout_sequences,
                 "entropy_per_token": entropy_per_token(p),
                 "sha256": hashlib.sha256(p.tobytes()).hexdigest(),
                 "corpus": {"name": Path(self.image).name, "contrast": self.contrast, "seed": self.seed},

@@ -55,7 +55,7 @@ def by_sampler(rows: list[Row]) -> list[list[Row]]:
     """The seeds of each variant's samplers, in the order of the table."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["variant"], row["sampler"], row["draws"]), []).append(row)
+        groups.setdefault((row["variant"], row["sampler"], row["distribution"]), []).append(row)
     return list(groups.values())
 
 

@@ -81,7 +81,7 @@ def qualities(config: Config, root: Path, task: str) -> list[tuple[Row, list[Row
         path = layout.quality_file(root, run.name)
         saved = read_json(path)
         facts = pick(path, saved, (*MODEL_KEYS, "dataset", "distance_name", "rows"))
-        rows = [pick(path, row, ("sampler", "kind", "draws", "nfe", *METRICS)) for row in facts.pop("rows")]
+        rows = [pick(path, row, ("sampler", "kind", "distribution", "nfe", *METRICS)) for row in facts.pop("rows")]
         found.append((facts | origin_of(saved), rows))
     return found
 
@@ -103,7 +103,7 @@ def comparable_rows(published: Row, table: list[Row]) -> list[list[Row]]:
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in table:
         if row["distance_name"] == FID and same_setting(published, row):
-            groups.setdefault((row.get("task"), row["variant"], row["sampler"], row["draws"]), []).append(row)
+            groups.setdefault((row.get("task"), row["variant"], row["sampler"], row["distribution"]), []).append(row)
     return list(groups.values())
 
 

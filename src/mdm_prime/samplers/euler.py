@@ -32,7 +32,7 @@ class EulerSampler(SamplerSection):
 
     kind: Literal["euler"]
     num_steps: PositiveInt
-    draws: Literal["marginals", "joint"] = "joint"  # a position's sub-tokens independently, or as one token
+    distribution: Literal["marginals", "joint"] = "joint"  # a position's sub-tokens independently, or as one token
     temperature: Curve | None = None  # null: 1
     corrector: Curve | None = None
     time_steps: Curve | None = None  # null: uniform
@@ -67,7 +67,7 @@ class EulerSampler(SamplerSection):
             schedule,
             subtokenizer,
             num_steps=self.num_steps,
-            draws=self.draws,
+            distribution=self.distribution,
             carry_over=carry_over,
             record=record,
             **functions,

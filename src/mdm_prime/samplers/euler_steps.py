@@ -34,7 +34,7 @@ from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.errors import UserError
 from mdm_prime.samplers.exact import completable, draw_tokens, sample_seeds, smallest_completion
 
-Draws = Literal["joint", "marginals"]
+Distribution = Literal["joint", "marginals"]
 LOGITS_AT_ONCE = 2**24  # that tokens are drawn from, in float64: bounds the memory, changes no value
 TimeFunction = Callable[[Tensor], Tensor]  # of times (K,) float64
 
@@ -128,7 +128,7 @@ def euler_sample(
     subtokenizer: Subtokenizer,
     *,
     num_steps: int,
-    draws: Draws,
+    distribution: Distribution,
     carry_over: bool,
     temperature: TimeFunction | None = None,
     corrector: TimeFunction | None = None,
@@ -146,7 +146,7 @@ def euler_sample(
         schedule: alpha.
         subtokenizer: the map between tokens and sub-tokens.
         num_steps: T.
-        draws: whether the sub-tokens of a position are drawn as one token, or each from its own marginal.
+        distribution: whether the sub-tokens of a position are drawn as one token, or each from its own marginal.
         carry_over: whether drawn tokens must agree with the visible sub-tokens.
         temperature: of the logits, from times (T,); None: 1.
         corrector: its strength c, from times (T,); None: no corrector at all.
@@ -164,7 +164,9 @@ def euler_sample(
     for step in steps:
         if record is not None:
             record(step.t, y)
-        y = euler_step(denoiser, y, fixed, next(uniforms), step, subtokenizer, draws=draws, carry_over=carry_over)
+        y = euler_step(
+            denoiser, y, fixed, next(uniforms), step, subtokenizer, distribution=distribution, carry_over=carry_over
+        )
     if record is not None:
         record(0.0, y)
     return Samples(subtokenizer.decode(y), torch.full((len(y),), num_steps, device=y.device))
@@ -188,7 +190,7 @@ def euler_step(
     step: Step,
     subtokenizer: Subtokenizer,
     *,
-    draws: Draws,
+    distribution: Distribution,
     carry_over: bool,
 ) -> Tensor:
     """One step of all sequences, (B, L, ell) to (B, L, ell); uniforms (3, B, L, ell), the rest as in euler_sample.
@@ -205,7 +207,7 @@ def euler_step(
     value = y.clone()
     if rows.any():
         logits = denoiser(y[rows], torch.full((int(rows.sum()),), step.t, device=y.device), where[rows])
-        draw = {"joint": draw_jointly, "marginals": draw_marginally}[draws]
+        draw = {"joint": draw_jointly, "marginals": draw_marginally}[distribution]
         positions = (logits, y[where], revealed[where], uniforms[2][where])
         drawn = []
         for part in torch.arange(len(logits), device=y.device).split(LOGITS_AT_ONCE // logits.shape[-1]):

@@ -43,12 +43,12 @@ class ExactSampler(SamplerSection):
     ) -> Samples:
         from mdm_prime.samplers import exact
 
-        times, draws = (part.to(y.device) for part in exact.sample_uniforms(seed, indices, *y.shape[1:]))
+        times, token_uniforms = (part.to(y.device) for part in exact.sample_uniforms(seed, indices, *y.shape[1:]))
         return exact.run_events(
             network,
             y,
             self.events(times, schedule, fixed),
-            draws,
+            token_uniforms,
             subtokenizer,
             carry_over=carry_over,
             temperature=self.temperature,
@@ -61,10 +61,10 @@ class ExactSampler(SamplerSection):
     ) -> Samples:
         from mdm_prime.samplers import exact
 
-        _, draws = exact.sample_uniforms(seed, indices, length, 1)
+        _, token_uniforms = exact.sample_uniforms(seed, indices, length, 1)
         return exact.autoregressive_sample(
             network,
-            draws.squeeze(-1).to(prefix.device),
+            token_uniforms.squeeze(-1).to(prefix.device),
             prefix,
             start_id,
             temperature=self.temperature,

@@ -48,8 +48,8 @@ def sample_uniforms(seed: int, indices: range, length: int, num_subtokens: int) 
     uniforms = torch.empty(len(indices), 2, length, num_subtokens, dtype=torch.float64)
     for row, row_seed in zip(uniforms, sample_seeds(seed, indices), strict=True):
         torch.rand(row.shape, generator=generator.manual_seed(row_seed), dtype=torch.float64, out=row)
-    times, draws = uniforms.unbind(1)
-    return times, draws
+    times, token_uniforms = uniforms.unbind(1)
+    return times, token_uniforms
 
 
 def ancestral_steps(uniforms: Tensor, schedule: Schedule, num_steps: int) -> Tensor:
@@ -122,7 +122,7 @@ def run_events(
     denoiser: Denoiser,
     y: Tensor,
     events: Events,
-    draws: Tensor,
+    token_uniforms: Tensor,
     subtokenizer: Subtokenizer,
     *,
     carry_over: bool = True,
@@ -136,7 +136,7 @@ def run_events(
         denoiser: see mdm_prime.core.objectives.
         y: (B, L, ell) sub-tokens; masks, and what is given where events.number is -1.
         events: from ancestral_events or first_hitting_events.
-        draws: (B, L, ell) float64 uniform numbers for the categorical draws.
+        token_uniforms: (B, L, ell) float64 uniform numbers for the categorical draws.
         subtokenizer: the map between tokens and sub-tokens.
         carry_over: whether drawn tokens must agree with the visible sub-tokens.
         temperature: divides the logits.
@@ -160,7 +160,7 @@ def run_events(
         else:
             allowed = completable(position, revealed, digits, subtokenizer)
         first = revealed.int().argmax(-1, keepdim=True)  # any one of the event's own uniforms
-        uniforms = draws[rows][where].gather(-1, first).squeeze(-1)
+        uniforms = token_uniforms[rows][where].gather(-1, first).squeeze(-1)
         tokens = draw_tokens(logits.masked_fill(~allowed, -torch.inf), uniforms, temperature, top_p)
         updated = y[rows]
         updated[where] = torch.where(revealed, digits[tokens], position)
@@ -179,16 +179,22 @@ def prior_sample(num: int, length: int, subtokenizer: Subtokenizer, prefix: Tens
 
 @torch.no_grad()
 def autoregressive_sample(
-    network: Denoiser, draws: Tensor, prefix: Tensor, start_id: int, *, temperature: float = 1.0, top_p: float = 1.0
+    network: Denoiser,
+    token_uniforms: Tensor,
+    prefix: Tensor,
+    start_id: int,
+    *,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
 ) -> Samples:
-    """Token by token from a causal network; draws (B, L) float64 uniform numbers, prefix (P,) tokens."""
-    num, length = draws.shape
-    x = torch.zeros(num, length, dtype=torch.long, device=draws.device)
+    """Token by token from a causal network; token_uniforms (B, L) float64 uniform numbers, prefix (P,) tokens."""
+    num, length = token_uniforms.shape
+    x = torch.zeros(num, length, dtype=torch.long, device=token_uniforms.device)
     x[:, : len(prefix)] = prefix
     for i in range(len(prefix), length):
         seen = shifted(x[:, : i + 1], start_id)[..., None]
-        where = torch.zeros(num, i + 1, dtype=torch.bool, device=draws.device)
+        where = torch.zeros(num, i + 1, dtype=torch.bool, device=token_uniforms.device)
         where[:, i] = True
-        logits = network(seen, draws.new_zeros(num, dtype=torch.float32), where)
-        x[:, i] = draw_tokens(logits, draws[:, i], temperature, top_p)
-    return Samples(x, torch.full((num,), length - len(prefix), device=draws.device))
+        logits = network(seen, token_uniforms.new_zeros(num, dtype=torch.float32), where)
+        x[:, i] = draw_tokens(logits, token_uniforms[:, i], temperature, top_p)
+    return Samples(x, torch.full((num,), length - len(prefix), device=token_uniforms.device))

@@ -49,9 +49,9 @@ def quality(workspace: Workspace, name: str) -> str:
     ):
         for number, (sampler, pixels) in enumerate(zip(samplers, samples, strict=True)):
             scores = score(pixels)
-            drawn = {"sampler": sampler["name"], **{key: sampler[key] for key in ("kind", "num_steps", "draws")}}
+            drawn = {"sampler": sampler["name"], **{key: sampler[key] for key in ("kind", "num_steps", "distribution")}}
             rows.append(drawn | {"nfe": sampler["nfe_mean"]} | scores)
-            group = f"{sampler['name']}-{sampler['draws']}"
+            group = f"{sampler['name']}-{sampler['distribution']}"
             values = {distance if key == "distance" else key: value for key, value in scores.items()}
             tracked.metric(number, {f"{group}/{key}": value for key, value in values.items()})
             update(len(rows), f"{sampler['name']}: {distance} {scores['distance']:.4g}")

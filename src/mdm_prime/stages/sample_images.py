@@ -50,14 +50,14 @@ def imputations(loaded: Loaded, run: Run, sampler: SamplerSection, x: Tensor, se
     for kind, given in parts_given(run, x.device):
         start = y.masked_fill(~given, subtokenizer.mask_id)
         view, share = partial_view(run, start)
-        draws = [
+        drawn = [
             complete(loaded, run, sampler, start, range(draw * len(x), (draw + 1) * len(x)), seed).x
             for draw in range(COMPLETIONS)
         ]
         kinds.append(kind)
         shown.append(view.cpu().numpy())
         masked.append(share.cpu().numpy())
-        completed.append(np.stack([pixels(run, x).cpu().numpy().reshape(shape) for x in draws]))
+        completed.append(np.stack([pixels(run, x).cpu().numpy().reshape(shape) for x in drawn]))
     return {
         "kinds": np.array(kinds),
         "original": pixels(run, x).cpu().numpy().reshape(shape),

@@ -20,7 +20,7 @@ class DigitsData(ImageSourceSection):
     size: Literal[8] = 8
     vocab_size: Literal[17] = 17
     augmentation: Literal["none", "shift"] = "none"  # a mirrored digit is no digit
-    test_fraction: Fraction
+    heldout_fraction: Fraction
 
     def source(self, key: str) -> ImageSource:
         """Both parts have every digit in the same share."""
@@ -32,10 +32,13 @@ class DigitsData(ImageSourceSection):
         stream = np.random.RandomState(bits)  # sklearn takes no Generator
         try:
             rows = train_test_split(
-                np.arange(len(digits.data)), test_size=self.test_fraction, random_state=stream, stratify=digits.target
+                np.arange(len(digits.data)),
+                test_size=self.heldout_fraction,
+                random_state=stream,
+                stratify=digits.target,
             )
         except ValueError as error:
             reason = " ".join(str(error).split())
-            raise UserError(f"{key}.test_fraction is {self.test_fraction}: {reason}; give one nearer to 0.5") from None
+            raise UserError(f"{key}.heldout_fraction is {self.heldout_fraction}: {reason}; try nearer to 0.5") from None
         train, test = (Batch(digits.data[part].astype(np.uint8), digits.target[part].astype(np.int64)) for part in rows)
         return ImageSource("scikit-learn's load_digits", lambda: iter([train]), lambda: iter([test]))

@@ -22,7 +22,7 @@ class ImageFolderData(ImageSourceSection):
     channels: Literal[1, 3] = 3
     vocab_size: Literal[256] = 256
     folder: str
-    test_fraction: Fraction = 0.1  # of the different images; equal ones are on the same side
+    heldout_fraction: Fraction = 0.1  # of the different images; equal ones are on the same side
 
     @model_validator(mode="after")
     def _folder_exists(self) -> ImageFolderData:
@@ -39,7 +39,7 @@ class ImageFolderData(ImageSourceSection):
             return ((self._pixels(path, key), 0) for path in paths)
 
         try:
-            return splitting(rows, self.test_fraction, self.seed, name)
+            return splitting(rows, self.heldout_fraction, self.seed, name)
         except ValueError as error:
             raise UserError(f"{key}.folder: {error}") from None
 

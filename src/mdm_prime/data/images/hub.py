@@ -23,8 +23,8 @@ class HubImagesData(ImageSourceSection):
     path: str  # hub name, or a folder or parquet file on this machine
     name: str | None = None
     train_split: str = "train"
-    test_split: str | None = None  # null: "test"; where there is none, test_fraction is held out
-    test_fraction: Fraction = 0.1  # of the different images
+    test_split: str | None = None  # null: "test"; where there is none, heldout_fraction is held out
+    heldout_fraction: Fraction = 0.1  # of the different images
     image_column: str = "img"
     label_column: str | None = "label"  # null: images without labels
 
@@ -34,9 +34,9 @@ class HubImagesData(ImageSourceSection):
         path = Path(self.path)
         name = " ".join([path.resolve().name if path.exists() else self.path, *([self.name] if self.name else [])])
         if self.test_split is None and not _has_split(self, "test"):
-            name = f"{name} ({self.train_split}, {self.test_fraction:.0%} of it held out)"
+            name = f"{name} ({self.train_split}, {self.heldout_fraction:.0%} of it held out)"
             try:
-                return splitting(lambda: _images(self, key, self.train_split), self.test_fraction, self.seed, name)
+                return splitting(lambda: _images(self, key, self.train_split), self.heldout_fraction, self.seed, name)
             except ValueError as error:
                 raise UserError(f"{key}: {error}") from None
         test_split = self.test_split or "test"

@@ -33,8 +33,8 @@ class SamplerSection(Section):
 
     @property
     def description(self) -> dict[str, Any]:
-        """For samples.json: the settings, and the number of steps and the draws of a sampler that has none of these."""
-        return {"num_steps": None, "draws": "joint", **self.model_dump(mode="json")}
+        """For samples.json: the settings, the number of steps and the distribution of one without."""
+        return {"num_steps": None, "distribution": "joint", **self.model_dump(mode="json")}
 
     def draw(
         self,

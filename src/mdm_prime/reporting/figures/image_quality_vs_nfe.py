@@ -38,13 +38,13 @@ def _panel(axes: Axes, rows: list[Row]) -> list[Entry]:
     lines: dict[tuple[Any, ...], list[list[Row]]] = {}
     for seeds in by_sampler(rows):
         first = seeds[0]
-        lines.setdefault((first["variant"], _kind(first), first["draws"]), []).append(seeds)
-    for (variant, kind, draws), points in lines.items():
+        lines.setdefault((first["variant"], _kind(first), first["distribution"]), []).append(seeds)
+    for (variant, kind, distribution), points in lines.items():
         first = points[0][0]
         look, label = look_of_model(first), _name(rows, variant)
-        if (variant, kind, "joint" if draws == "marginals" else "marginals") in lines:
-            label += f", {draws}"
-            look |= {"linewidth": 0.5} if draws == "marginals" else {}
+        if (variant, kind, "joint" if distribution == "marginals" else "marginals") in lines:
+            label += f", {distribution}"
+            look |= {"linewidth": 0.5} if distribution == "marginals" else {}
         entries.append(((*model_order(first), label), legend_entry(**look, label=label)))
         if kind != "euler":
             look |= THIN

@@ -25,7 +25,7 @@ TABLE = "image_quality"
 
 SHIFT = 0.12  # keeps further models of the same l beside the first
 
-Sampler = tuple[str, str]  # name, draws
+Sampler = tuple[str, str]  # name, distribution
 
 
 def needs(config: Config) -> list[Files]:
@@ -77,14 +77,14 @@ def _panel(axes: Axes, rows: list[Row], places: list[Sampler]) -> list[Entry]:
 
 
 def _sampler(row: Row) -> Sampler:
-    return str(row["sampler"]), str(row["draws"])
+    return str(row["sampler"]), str(row["distribution"])
 
 
 def _label(sampler: Sampler, samplers: list[Sampler]) -> str:
     """The sampler's name, with how it draws where another has the same name."""
-    name, draws = sampler
+    name, distribution = sampler
     alone = [other for other, _ in samplers].count(name) == 1
-    return name.replace("_", " ") + ("" if alone else f", {draws}")
+    return name.replace("_", " ") + ("" if alone else f", {distribution}")
 
 
 def _only_marker(marker: str, face: str, label: str) -> Line2D:

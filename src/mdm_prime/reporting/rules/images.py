@@ -202,5 +202,5 @@ def _text(ours: Estimate | None, dataset: str) -> str:
 
 def _network(row: Row) -> tuple[Any, ...]:
     """What may be compared over network evaluations: one trained network, drawn from by one kind of sampler."""
-    keys = ("dataset", "distance_name", "task", "variant", "seed", "draws")
+    keys = ("dataset", "distance_name", "task", "variant", "seed", "distribution")
     return (*(row.get(key) for key in keys), str(row["sampler"]).split("-")[0])

@@ -16,7 +16,14 @@ from mdm_prime.reporting.images import comparable_rows
 from mdm_prime.reporting.records import Row, read_table
 
 CURVES = tuple(f"{curve}_{part}" for curve in ("temperature", "corrector", "time_steps") for part in "anb")
-OURS = ("task", "variant", "sampler", "draws", "origin", "source_sha256")  # columns of image_quality: here our_NAME
+OURS = (
+    "task",
+    "variant",
+    "sampler",
+    "distribution",
+    "origin",
+    "source_sha256",
+)  # columns of image_quality: here our_NAME
 COLUMNS = (
     Column("dataset", "images", heading="Images"),
     Column("model", "the paper's, or one that it compares with", heading="Model"),
@@ -41,7 +48,7 @@ COLUMNS = (
     Column("our_seeds", "number of our networks"),
     Column("our_variant", "our variant in the params file"),
     Column("our_sampler", "our sampler"),
-    Column("our_draws", "its draws, joint or marginals"),
+    Column("our_distribution", "its distribution, joint or marginals"),
     Column("epochs", "training epochs at which the paper's network was taken"),
     Column("source", "where the paper's numbers stand"),
     Column("our_task", "our task in the params file"),
@@ -88,7 +95,7 @@ TABLE = DeclaredTable(
     title="Image quality that the paper publishes, and ours beside it",
     summary="Every FID of the paper and its official repository.",
     columns=COLUMNS,
-    keys=("dataset", "model", "num_subtokens", "nfe", "our_task", "our_variant", "our_sampler", "our_draws"),
+    keys=("dataset", "model", "num_subtokens", "nfe", "our_task", "our_variant", "our_sampler", "our_distribution"),
     needs=needs,
     build=build,
     notes=(

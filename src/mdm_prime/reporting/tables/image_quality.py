@@ -28,7 +28,7 @@ COLUMNS = (
     columns.CHANNEL_SUBTOKENS,
     columns.PIXEL_CARRY_OVER,
     Column("sampler", "kind and number of steps: euler (the paper's), ancestral or first_hitting", heading="Sampler"),
-    Column("draws", "joint: a position's sub-tokens are drawn as one token; marginals: independently"),
+    Column("distribution", "joint: a position's sub-tokens are drawn as one token; marginals: independently"),
     Column("nfe", "network evaluations per image, mean", 1, heading="NFE",
            tolerance=Tolerance(relative=0.02, absolute=0.5)),  # only the exact samplers skip idle steps, by chance
     Column("seed", "training seed"),
@@ -123,7 +123,7 @@ def _rows_of_runs(runs: list[tuple[Row, list[Row]]]) -> list[Row]:
 
 def _row(named: Row, compared: Row, row: Row) -> Row:
     metrics = {name: row[name] for name in METRICS if name != "num_samples"}
-    sampler = {name: row.get(name) for name in ("sampler", "draws", "nfe")}
+    sampler = {name: row.get(name) for name in ("sampler", "distribution", "nfe")}
     shared = {name: compared.get(name) for name in ("dataset", "distance_name", *ORIGIN)}
     return {**named, **shared, **sampler, **metrics, "samples": row["num_samples"]}
 
@@ -140,7 +140,7 @@ TABLE = DeclaredTable(
     summary="Images drawn by each model and sampler against real ones, beside what other real images and independent "
     "pixels score.",
     columns=COLUMNS,
-    keys=("task", "model", "variant", "sampler", "draws", "seed"),
+    keys=("task", "model", "variant", "sampler", "distribution", "seed"),
     needs=needs,
     build=build,
     metrics=headline,
