@@ -136,7 +136,7 @@ class Task(Section):
             raise ValueError(f"{key}.objective: {objective} is for images")
         if run.training.optimizer == "muon" and run.network.blocks_at is None:
             key = f"{where}.training" if "optimizer" in variant.training else "training"
-            raise ValueError(f"{key}.optimizer: is muon, which a network of kind {run.network.kind} has no matrices for")
+            raise ValueError(f"{key}.optimizer: muon is not for a network of kind {run.network.kind}; should be adamw")
         try:
             run.network.check(run.shape)
         except ValueError as error:
