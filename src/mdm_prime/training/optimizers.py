@@ -40,9 +40,7 @@ class Optimizer:
             }
             if not matrices:
                 raise UserError("training.optimizer: muon is for a network with matrices in blocks; choose adamw")
-            muon = optim.Muon(
-                matrices.values(), lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay
-            )
+            muon = optim.Muon(matrices.values(), lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay)
             self._parts.append((muon, settings.matrix_learning_rate))
         rest = [parameter for name, parameter in parameters.items() if name not in matrices]
         fused = all(parameter.device.type == "cpu" for parameter in rest)  # a sixth of the time of one by one there
