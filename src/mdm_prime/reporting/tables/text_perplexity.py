@@ -18,7 +18,13 @@ from mdm_prime.reporting.records import Row, yes_no
 
 META_KEYS = ("vocab_size", "length", "train_sequences", "heldout_sequences", "heldout_bytes", "sha256", "corpus")
 MODELS = ("ARM", "MDM", "MDM-Prime")
-PERPLEXITIES = ("ppl_bound", "published_loss_ppl")
+PERPLEXITIES = {  # column -> what it is the exp of
+    "ppl_bound": "nelbo",
+    "ppl_bound_tokens": "bound_tokens",
+    "ppl_exact_left_to_right": "exact_left_to_right",
+    "ppl_exact_lowest_entropy": "exact_lowest_entropy",
+    "published_loss_ppl": "joint_loss",
+}
 OPENWEBTEXT = "openwebtext"  # in the name of the corpus that the paper's Table 1 is measured on
 TRAINED_PPL = Tolerance(stderrs=3, relative=0.25)  # two seeds differ by up to 24 %
 
@@ -38,6 +44,22 @@ COLUMNS = (
     stderr_of("ppl_bound", "Monte Carlo standard error (delta method); in the mean row the mean over seeds, which "
               "share their draws", 2),
     spread_of("ppl_bound", 2),
+    *columns.estimate(
+        Column("ppl_bound_tokens", "upper bound likewise, by masks of whole tokens; for l = 1 the same bound; empty "
+               "for ARM", 2, heading="Bound, whole tokens", tolerance=TRAINED_PPL),
+        "Monte Carlo standard error, likewise",
+    ),
+    *columns.estimate(
+        Column("ppl_exact_left_to_right", "perplexity of the sampler that reveals the sub-tokens from left to right: "
+               "no bound, the value itself; for ARM its own", 2, heading="Exact, left to right", tolerance=TRAINED_PPL),
+        "standard error over held-out sequences",
+    ),
+    *columns.estimate(
+        Column("ppl_exact_lowest_entropy", "perplexity of the sampler that reveals the sub-token whose distribution "
+               "has the least entropy", 2, heading="Exact, lowest entropy", tolerance=TRAINED_PPL),
+        "standard error over held-out sequences",
+    ),
+    columns.EXACT_SEQUENCES,
     Column("published_loss_ppl", "exp of the loss that the paper reports; no bound on the perplexity for l above 1", 2,
            heading="Published loss", tolerance=replace(TRAINED_PPL, with_carry_over_only=True)),
     replace(stderr_of("published_loss_ppl", "Monte Carlo standard error, likewise", 2),
@@ -48,7 +70,7 @@ COLUMNS = (
            heading="Paper, published"),
     Column("owt_paper_corrected_ppl", "the authors' corrected bound, OpenWebText; empty where they give none", 2,
            heading="Paper, corrected"),
-    Column("exact", "yes where the likelihood is exact rather than bounded"),
+    Column("exact", "yes where ppl_bound is exact rather than a bound"),
     spread_of("published_loss_ppl", 2),
     replace(columns.OBJECTIVE, description=f"{columns.OBJECTIVE.description}, or the exact likelihood"),
     Column("corpus", "text that ours were trained and validated on"),
@@ -94,9 +116,13 @@ def model_of(kind: str, num_subtokens: int) -> str:
 
 
 def headline(rows: list[Row]) -> Metrics:
-    """Both perplexities with standard errors; of several seeds the mean."""
+    """All perplexities that there are, with standard errors; of several seeds the mean."""
     names = [f"{name}{error}" for name in PERPLEXITIES for error in ("", "_stderr")]
-    return {(row["task"], row["variant"]): {name: row[name] for name in names} for row in rows if row["seed"] == "mean"}
+    return {
+        (row["task"], row["variant"]): {name: row[name] for name in names if row[name] is not None}
+        for row in rows
+        if row["seed"] == "mean"
+    }
 
 
 def _rows(variants: dict[str, list[Row]], facts: Row) -> list[Row]:
@@ -104,9 +130,10 @@ def _rows(variants: dict[str, list[Row]], facts: Row) -> list[Row]:
     rows = []
     for seeds in sorted(variants.values(), key=lambda seeds: _order(seeds[0])):
         for row in seeds:
-            for loss, ppl in zip(("nelbo", "joint_loss"), PERPLEXITIES, strict=True):
-                row[ppl] = exp(row[loss])
-                row[f"{ppl}_stderr"] = row[ppl] * row[f"{loss}_stderr"]  # d exp(u) = exp(u) du
+            for ppl, loss in PERPLEXITIES.items():
+                if loss in row:
+                    row[ppl] = exp(row[loss])
+                    row[f"{ppl}_stderr"] = row[ppl] * row[f"{loss}_stderr"]  # d exp(u) = exp(u) du
         rows += [_row([row], str(row["seed"]), facts) for row in seeds]
         rows.append(_row(seeds, "mean", facts))
     return rows
@@ -124,17 +151,19 @@ def _row(seeds: list[Row], seed: str, facts: Row) -> Row:
     ours = over_seeds(seeds, PERPLEXITIES)
     nelbo = over_seeds(seeds, ("nelbo",))["nelbo"]
     row = {key: first[key] for key in ("variant", "num_subtokens", "base", "parameters", "train_tokens", "num_samples")}
+    row["exact_sequences"] = first.get("exact_sequences")
     row |= {key: value for key, value in ours.items() if seed == "mean" or not key.endswith("_spread")}
     row |= {column.name: first.get(column.name) for column in columns.ORIGIN}
+    exact = first["model"] == "autoregressive"
     row |= {
         "model": model,
-        "carry_over": None if first["exact"] else yes_no(first["carry_over"]),
+        "carry_over": None if exact else yes_no(first["carry_over"]),
         "seed": seed,
         "bits_per_byte_bound": _bits_per_byte(nelbo, facts),
         "owt_paper_published_ppl": paper.get("published_ppl"),
         "owt_paper_corrected_ppl": paper.get("corrected_ppl"),
-        "exact": yes_no(first["exact"]),
-        "objective": "exact likelihood" if first["exact"] else first["objective"],
+        "exact": yes_no(exact),
+        "objective": "exact likelihood" if exact else first["objective"],
         "corpus": corpus,
     }
     if OPENWEBTEXT in corpus.lower():
@@ -169,7 +198,11 @@ TABLE = DeclaredTable(
     build=build,
     metrics=headline,
     notes=(
-        "ppl_bound is an upper bound on the perplexity for every model; for ARM (exact: yes) it is the perplexity.",
+        "ppl_bound is an upper bound on the perplexity for every model; for ARM (exact: yes) it is the perplexity. So "
+        "is ppl_bound_tokens, where whole tokens are masked instead of sub-tokens.",
+        "ppl_exact columns are no bounds: a sampler that reveals sub-tokens in an order which depends only on what is "
+        "revealed gives every text one probability, and this is its perplexity. They are measured on exact_sequences "
+        "held-out sequences, the bounds on more.",
         "published_loss_ppl is what the paper reports. For l = 1 with carry-over it is the same bound. Above l = 1 "
         "it is not a bound and not a perplexity: see bound_validity. Without carry-over it also counts visible "
         "tokens, and may be very large.",
