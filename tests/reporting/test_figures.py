@@ -146,3 +146,18 @@ def test_a_sample_file_without_texts_is_drawn(tree: Tree) -> None:
     saved = read_json(path)
     write_json(path, saved | {"samplers": [sampler | {"texts": None} for sampler in saved["samplers"]]})
     drawing.write_figure("text_samples", tree.config, tree.root)
+
+
+def test_text_samples_say_how_they_were_drawn(tree: Tree) -> None:
+    path = layout.sample_files(tree.root, "text/l2/seed0")[1]
+    saved = read_json(path)
+    (first,) = saved["samplers"]
+    ordered = {"kind": "ordered", "order": "lowest_entropy", "num_steps": None, "temperature": 0.5, "top_p": 0.9}
+    write_json(path, saved | {"samplers": [first | {"temperature": 1.0, "top_p": 1.0}, first | ordered]})
+    with drawing.style():
+        figure = declared.figure("text_samples").draw(tree.config, tree.root)
+    said = [shown.get_text().partition(":")[0] for shown in figure.texts if "ell$ = 2" in shown.get_text()]
+    assert said[:2] == [
+        rf"MDM-Prime, $\ell$ = 2, {first['num_steps']} steps",
+        r"MDM-Prime, $\ell$ = 2, lowest entropy, temperature 0.5, nucleus 0.9",
+    ]

@@ -20,7 +20,7 @@ from mdm_prime.reporting.records import Row
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SAMPLES = 2  # of each model
+SAMPLES = 3  # of each model
 LINES = 4  # of each sample
 WIDTH = 123  # characters per line
 FONT = "DejaVu Sans Mono"
@@ -95,15 +95,22 @@ def _glyphs() -> frozenset[int]:
 
 
 def _heading(run: Run, sampler: Row) -> str:
+    parts = []
     if run.model == "autoregressive":
-        name = "Autoregressive"
+        parts.append("Autoregressive")
     else:
-        name = "MDM" if run.num_subtokens == 1 else rf"MDM-Prime, $\ell$ = {run.num_subtokens}"
-        name += "" if run.carry_over else ", no carry-over"
-        steps = sampler["num_steps"]
-        kind = "" if sampler["kind"] == "ancestral" else sampler["kind"].replace("_", " ")
-        name += "".join(f", {part}" for part in (kind, f"{steps} steps" if steps else "") if part)
-    return f"{name}: {sampler['nfe_mean']:.1f} network evaluations per sample"
+        parts.append("MDM" if run.num_subtokens == 1 else rf"MDM-Prime, $\ell$ = {run.num_subtokens}")
+        parts += [] if run.carry_over else ["no carry-over"]
+        parts += ["trained on the valid bound"] if run.training.objective == "nelbo" else []
+        if sampler["kind"] != "ancestral":
+            parts.append(sampler.get("order", sampler["kind"]).replace("_", " "))
+        parts += [f"{sampler['num_steps']} steps"] if sampler["num_steps"] else []
+    parts += [
+        f"{name} {sampler[key]:g}"
+        for name, key in (("temperature", "temperature"), ("nucleus", "top_p"))
+        if sampler.get(key, 1.0) != 1.0
+    ]
+    return f"{', '.join(parts)}: {sampler['nfe_mean']:.1f} network evaluations per sample"
 
 
 def _order(run: Run) -> tuple[bool, int, bool]:
