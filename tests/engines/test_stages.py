@@ -200,13 +200,23 @@ def test_the_committed_dvc_yaml_is_what_the_table_says() -> None:
 
 def test_dvc_reads_the_lists_that_may_grow_in_the_params_file() -> None:
     content = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
-    assert content["stages"]["train_text"]["matrix"] == {
-        "model": "${tasks.text.models}",
-        "seed": "${tasks.text.seeds}",
+    assert content["stages"]["train_known_entropy"]["matrix"] == {
+        "model": "${tasks.known_entropy.models}",
+        "seed": "${tasks.known_entropy.seeds}",
     }
     assert content["stages"]["sample_text"]["matrix"]["seed"] == ["${tasks.text.seeds[0]}"]
     assert content["stages"]["table_text_perplexity"]["deps"][1] == "results/default/text/likelihood"
     assert "sample_known_entropy" not in content["stages"]  # no table or figure shows these samples
+
+
+def test_dvc_has_the_runs_one_by_one_where_a_variant_has_its_own_seeds() -> None:
+    default = params_files.load(PROJECT / "params/default.yaml")
+    train = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]["train_text"]
+    runs = [(run["model"], run["seed"]) for run in train["matrix"]["run"]]
+    assert runs == [(run.variant, run.seed) for run in default.runs("text")]
+    assert {"l6": 2, "l4": 3} == {model: [name for name, _ in runs].count(model) for model in ("l6", "l4")}
+    assert train["cmd"].endswith("train text/${item.run.model}/seed${item.run.seed}")
+    assert all("${item.run.model}" in path for path in train["outs"] if isinstance(path, str))
 
 
 def test_a_record_says_why(smoke: Config, tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ def test_every_scale_of_the_project_loads(path: Path) -> None:
     loaded = config.load(path)
     assert loaded.scale == path.stem
     for name, task in loaded.tasks.items():
-        seeds = [1 if task.variant(model).checkpoint else len(task.seeds) for model in task.models]
+        own = [task.variant(model) for model in task.models]
+        seeds = [1 if variant.checkpoint else len(variant.seeds or task.seeds) for variant in own]
         assert len(list(loaded.runs(name))) == sum(seeds)
 
 

@@ -10,7 +10,7 @@ import pytest
 from own_params import MINE, VALUES, changed, write
 
 from mdm_prime.errors import UserError
-from mdm_prime.experiment import config
+from mdm_prime.experiment import config, layout
 
 CHECKPOINT = {"format": "official-text", "address": "a.ckpt"}
 
@@ -69,6 +69,14 @@ def test_a_variant_may_have_samplers_of_its_own(tmp_path: Path) -> None:
     task = load(tmp_path, changed("tasks.text.variants.l4", {"samplers": own})).task("text")
     assert [sampler.name for sampler in task.samplers_of("l4")] == ["first_hitting", "ancestral-8"]
     assert [sampler.name for sampler in task.samplers_of("l2")] == ["ancestral-64"]
+
+
+def test_a_variant_may_have_seeds_of_its_own(tmp_path: Path) -> None:
+    loaded = load(tmp_path, changed("tasks.text.variants.l4", {"seeds": [7, 9]}))
+    names = [run.name for run in loaded.runs("text") if run.variant in ("l2", "l4")]
+    assert names == ["text/l2/seed0", "text/l2/seed1", "text/l4/seed7", "text/l4/seed9"]
+    sampled = [run.name for run in layout.sampled_runs(loaded, "text") if run.variant in ("l2", "l4")]
+    assert sampled == ["text/l2/seed0", "text/l4/seed7"]
 
 
 def test_unknown_runs_and_tasks_are_answered_with_the_known_ones(tmp_path: Path) -> None:
