@@ -45,6 +45,15 @@ def likelihoods(config: Config, root: Path, task: str, more: tuple[str, ...] = (
     return found
 
 
+def baselines(root: Path, task: str) -> dict[str, Row]:
+    """The models that count, by name: nats and nats_stderr per token of the held-out part, num_sequences of it."""
+    path = layout.baselines_file(root, task)
+    saved = pick(path, read_json(path), ("rows", "num_sequences", "train_tokens"))
+    shared = {key: saved[key] for key in ("num_sequences", "train_tokens")}
+    found = [pick(path, row, ("baseline", "nats", "nats_stderr")) for row in saved["rows"]]
+    return {row["baseline"]: row | shared for row in found}
+
+
 def origin_of(saved: Row) -> Row:
     """The cells of columns.ORIGIN, from what a run's file says of its `source`: there is one of a checkpoint only."""
     source = saved.get("source")
