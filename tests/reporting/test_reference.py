@@ -10,6 +10,8 @@ from mdm_prime.files import read_json, write_json
 from mdm_prime.reporting import declared, reference
 from mdm_prime.reporting.records import read_csv
 
+AGREES = ([], [])  # nothing differs, nothing is too close
+
 
 @pytest.fixture
 def fresh(finished: Tree, tmp_path: Path) -> Path:
@@ -25,14 +27,14 @@ def edit(folder: Path, name: str, old: str, new: str) -> None:
 
 
 def test_equal_tables(finished: Tree, fresh: Path) -> None:
-    assert reference.compare(finished.root, fresh) == []
+    assert reference.compare(finished.root, fresh) == AGREES
 
 
 def test_a_changed_number_is_found(finished: Tree, fresh: Path) -> None:
     row = read_csv(layout.table_files(fresh, "text_perplexity")[0])[5]
     old = f"{row['ppl_bound']:.10g}"
     edit(fresh, "text_perplexity", old, f"{row['ppl_bound'] * 1.5:.10g}")
-    (line,) = reference.compare(finished.root, fresh)
+    ((line,), _) = reference.compare(finished.root, fresh)
     assert line.startswith("text_perplexity.csv: task text, variant l1, seed mean: ppl_bound is 553.5")
     assert "reference 369.0" in line
 
@@ -40,18 +42,18 @@ def test_a_changed_number_is_found(finished: Tree, fresh: Path) -> None:
 def test_another_network_is_within_the_tolerance(finished: Tree, fresh: Path) -> None:
     row = read_csv(layout.table_files(fresh, "text_perplexity")[0])[5]
     edit(fresh, "text_perplexity", f"{row['ppl_bound']:.10g}", f"{row['ppl_bound'] * 1.1:.10g}")
-    assert reference.compare(finished.root, fresh) == []
+    assert reference.compare(finished.root, fresh) == AGREES
 
 
 def test_exact_numbers_must_be_equal(finished: Tree, fresh: Path) -> None:
     edit(fresh, "bound_validity", ",1.1,1.1,0,", ",1.1001,1.1,0,")
-    (line,) = reference.compare(finished.root, fresh)
+    ((line,), _) = reference.compare(finished.root, fresh)
     assert "entropy is 1.1001, reference 1.1" in line
 
 
 def test_a_changed_verdict_is_found(finished: Tree, fresh: Path) -> None:
     edit(fresh, "claims", "tiny,refuted", "tiny,reproduced")
-    (line,) = reference.compare(finished.root, fresh)
+    ((line,), _) = reference.compare(finished.root, fresh)
     assert line.endswith("verdict is 'reproduced', reference 'refuted'")
 
 
@@ -59,12 +61,12 @@ def test_rows_and_columns(finished: Tree, fresh: Path) -> None:
     path = layout.table_files(fresh, "toy_likelihood")[0]
     lines = path.read_text().splitlines(True)
     path.write_text("".join([lines[0], lines[1], lines[2].replace(",l2,", ",l9,")]))
-    assert reference.compare(finished.root, fresh) == [
+    assert reference.compare(finished.root, fresh).differences == [
         "toy_likelihood.csv: task toy, variant l2, sampler ancestral, num_steps 32: row is missing",
         "toy_likelihood.csv: task toy, variant l9, sampler ancestral, num_steps 32: row is not in the reference",
     ]
     path.write_text("".join(lines).replace("num_steps", "steps"))
-    (line,) = reference.compare(finished.root, fresh)
+    ((line,), _) = reference.compare(finished.root, fresh)
     assert line.startswith("toy_likelihood.csv: columns")
 
 
@@ -72,7 +74,7 @@ def test_a_missing_table_another_scale_and_no_reference(finished: Tree, fresh: P
     layout.table_files(fresh, "claims")[0].unlink()
     sidecar = layout.table_files(fresh, "idle_steps")[3]
     write_json(sidecar, read_json(sidecar) | {"scale": "smoke"})
-    missing, scale = reference.compare(finished.root, fresh)
+    (missing, scale), _ = reference.compare(finished.root, fresh)
     assert missing.startswith("claims.csv: missing")
     assert scale == "idle_steps.csv: scale 'smoke' cannot be compared with the reference's 'tiny'"
     with pytest.raises(UserError, match="holds no table"):
@@ -92,25 +94,35 @@ def test_tolerances_scale_with_the_standard_errors() -> None:
     ]
     near = [old[0] | {"ppl_bound": 137.0, "ppl_bound_spread": 9.0}]  # 25 % and 3 * 4.24
     far = [old[0] | {"ppl_bound": 138.0}]
-    assert reference.compare_rows("text_perplexity", old, near) == []
-    assert len(reference.compare_rows("text_perplexity", old, far)) == 1
+    assert reference.compare_rows("text_perplexity", old, near) == AGREES
+    assert len(reference.compare_rows("text_perplexity", old, far).differences) == 1
 
 
 def test_each_column_has_the_tolerance_that_it_declares() -> None:
     """Trained losses may differ as those of two seeds do, entropies not at all, spreads are not compared."""
-    old = [{"task": "toy", "variant": "l1", "entropy": 4.2, "nelbo": 4.3, "nelbo_stderr": 0.0, "nelbo_spread": 0.1}]
+    old = [
+        {
+            "task": "toy",
+            "variant": "l1",
+            "entropy": 4.2,
+            "nelbo": 4.3,
+            "nelbo_stderr": 0.0,
+            "nelbo_spread": 0.1,
+            "seeds": 2,
+        }
+    ]
     near = [old[0] | {"nelbo": 4.339, "nelbo_spread": 9.0}]
-    assert reference.compare_rows("toy_likelihood", old, near) == []
+    assert reference.compare_rows("toy_likelihood", old, near) == AGREES
     for column, value in (("nelbo", 4.341), ("entropy", 4.2001)):
-        assert len(reference.compare_rows("toy_likelihood", old, [old[0] | {column: value}])) == 1
+        assert len(reference.compare_rows("toy_likelihood", old, [old[0] | {column: value}]).differences) == 1
 
 
 def test_published_loss_without_carry_over_is_not_compared() -> None:
     old = [{"variant": "l1", "seed": 0, "carry_over": "no", "published_loss_ppl": 900.0}]
     new = [old[0] | {"published_loss_ppl": 90_000.0}]
-    assert reference.compare_rows("text_perplexity", old, new) == []
+    assert reference.compare_rows("text_perplexity", old, new) == AGREES
     old, new = ([row | {"carry_over": "yes"} for row in rows] for rows in (old, new))
-    assert len(reference.compare_rows("text_perplexity", old, new)) == 1
+    assert len(reference.compare_rows("text_perplexity", old, new).differences) == 1
 
 
 def test_image_rows_have_keys_of_their_own(finished: Tree) -> None:
@@ -122,12 +134,12 @@ def test_image_rows_have_keys_of_their_own(finished: Tree) -> None:
 
 def test_image_distances_of_another_network_are_within_the_tolerance(finished: Tree, fresh: Path) -> None:
     edit(fresh, "image_quality", ",fd_digits,40,", ",fd_digits,55,")
-    assert reference.compare(finished.root, fresh) == []
+    assert reference.compare(finished.root, fresh) == AGREES
     edit(fresh, "image_quality", ",fd_digits,55,", ",fd_digits,65,")
-    (line,) = reference.compare(finished.root, fresh)
+    ((line,), _) = reference.compare(finished.root, fresh)
     assert "image_quality.csv: task digits, model independent pixels: distance is 65, reference 40" in line
 
 
 def test_published_bits_without_carry_over_are_not_compared() -> None:
     old = [{"dataset": "digits", "variant": "l1", "carry_over": "no", "bpd_published": 9.0}]
-    assert reference.compare_rows("image_likelihood", old, [old[0] | {"bpd_published": 900.0}]) == []
+    assert reference.compare_rows("image_likelihood", old, [old[0] | {"bpd_published": 900.0}]) == AGREES

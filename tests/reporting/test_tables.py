@@ -1,8 +1,8 @@
 import json
-from math import exp, log, sqrt
+from math import exp, log, log2, sqrt
 
 import pytest
-from synthetic_results import STDERR, Tree, make_tree, write_tables
+from synthetic_results import COUNTED_PPL, STDERR, Tree, make_tree, write_tables
 
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
@@ -40,7 +40,7 @@ REQUIRED = {
     "bpd_bound_stderr bpd_bound_spread bpd_published bpd_published_stderr bpd_published_spread num_samples "
     "parameters train_tokens",
     "image_published": "dataset model num_subtokens nfe paper_fid paper_inception_score temperature_a temperature_n",
-    "claims": "claim where published_value corrected_value our_value scale verdict evidence",
+    "claims": "claim where published_value corrected_value our_value scale verdict evidence margin",
 }
 
 
@@ -109,6 +109,15 @@ def test_paper_values_are_matched_by_model_and_subtokens(finished: Tree) -> None
     assert {row["exact"] for row in rows_of(finished, "text_perplexity", variant="arm")} == {"yes"}
 
 
+def test_what_is_counted_stands_beside_the_networks(finished: Tree) -> None:
+    for name, ppl in COUNTED_PPL.items():
+        row = one(finished, "text_perplexity", model=name)
+        assert row["ppl_bound"] == pytest.approx(ppl)
+        assert row["ppl_bound_stderr"] == pytest.approx(ppl * STDERR)
+        assert (row["exact"], row["published_loss_ppl"], row["seed"], row["variant"]) == ("yes", None, None, None)
+        assert row["bits_per_byte_bound"] == pytest.approx(log2(ppl) * 1_500 * 64 / 250_000)
+
+
 def test_an_l_that_the_paper_has_not_stays_empty(tmp_path) -> None:
     tree = make_tree(
         tmp_path,
@@ -118,8 +127,8 @@ def test_an_l_that_the_paper_has_not_stays_empty(tmp_path) -> None:
             "text.seeds": [3],
         },
     )
-    (seed, mean) = table.build("text_perplexity", tree.config, tree.root).rows
-    assert (seed["seed"], mean["seed"]) == ("3", "mean")
+    (unigram, bigram, seed, mean) = table.build("text_perplexity", tree.config, tree.root).rows
+    assert (unigram["model"], bigram["model"], seed["seed"], mean["seed"]) == ("unigram", "bigram", "3", "mean")
     assert seed["owt_paper_published_ppl"] is None
     assert mean["ppl_bound_spread"] is None
 

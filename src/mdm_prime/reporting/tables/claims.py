@@ -27,9 +27,9 @@ COLUMNS = (
     Column("scale", "params file that our value comes from"),
     Column("verdict", f"{REPRODUCED}, {REFUTED}, {NOT_TESTABLE} or {WITHDRAWN}", heading="Verdict", align="p{1.8cm}",
            decided_by="margin"),
+    Column("evidence", "file below the scale's folder that our value is read from"),
     Column("margin", "by how many of its uncertainties the verdict is decided: it changes where this falls to 2; empty "
            "where no uncertainty enters", 1, tolerance=None),
-    Column("evidence", "file below the scale's folder that our value is read from"),
 )  # fmt: skip
 
 
