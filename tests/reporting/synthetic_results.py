@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 from synthetic_images import IMAGE_NATS, IMAGE_TASK, IMAGES, write_image_data, write_images, write_quality
 
+from mdm_prime.core.orders import ORDERS
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config, load
 from mdm_prime.experiment.runs import Run
@@ -22,6 +23,15 @@ COUNTED_PPL = {"unigram": 600.0, "bigram": 300.0}
 COUNTED_NATS = 2.8  # per token, of independent pixels
 ENTROPY = {"known_entropy": 1.1, "toy": 4.2}
 ABOVE = {"nelbo": {1: 0.02, 2: 0.05, 3: 0.08}, "joint_loss": {1: 0.02, 2: -0.06, 3: -0.03}}
+BELOW = {  # the bound, in nats, of every masked model
+    "bound_tokens": 0.001,
+    "left_to_right": 0.005,
+    "lowest_entropy": 0.01,
+    "random": 0.003,
+    "left_to_right_tokens": 0.004,
+    "lowest_entropy_tokens": 0.006,
+    "random_tokens": 0.002,
+}
 STDERR = 0.004  # nats, of every likelihood
 
 
@@ -201,12 +211,12 @@ def _write_run(config: Config, root: Path, run: Run) -> None:
         facts
         | {
             "num_samples": config.task(run.task).evaluation.num_samples,
-            "exact": run.model == "autoregressive",
             "nelbo": bound + shift,
             "nelbo_stderr": STDERR,
             "joint_loss": joint + shift,
             "joint_loss_stderr": STDERR,
-        },
+        }
+        | _exact(config, run, bound + shift),
     )
     steps = np.arange(50, 1001, 50)
     noise = np.random.default_rng(run.seed + 10 * run.num_subtokens).normal(0, 0.02, len(steps))
@@ -221,6 +231,21 @@ def _write_run(config: Config, root: Path, run: Run) -> None:
         write_images(config, root, run, facts)
     elif run in list(layout.sampled_runs(config, run.task)):
         _write_samples(config, root, run)
+
+
+def _exact(config: Config, run: Run, bound: float) -> dict[str, object]:
+    """The other bound and the exact values, below the bound by a share of it for each order."""
+    if run.model == "autoregressive":
+        return {"exact": {"left_to_right": {"nll": bound, "nll_stderr": STDERR, "num_sequences": 1_500}}}
+    settings = config.task(run.task).evaluation.exact
+    return {
+        "bound_tokens": bound - BELOW["bound_tokens"],
+        "bound_tokens_stderr": STDERR,
+        "exact": {
+            order: {"nll": bound - BELOW[order], "nll_stderr": STDERR, "num_sequences": settings.num_sequences}
+            for order in (settings.orders if settings else ())
+        },
+    }
 
 
 def losses(run: Run) -> tuple[float, float]:
@@ -330,6 +355,7 @@ def _write_oracle(config: Config, root: Path) -> None:
             "joint_loss_stderr": 0.0,
             "nelbo": ENTROPY["known_entropy"],
             "nelbo_stderr": 0.0,
+            **_oracle_values(ENTROPY["known_entropy"]),
         }
         for number in config.task("known_entropy").oracle.num_subtokens
     ]
@@ -347,10 +373,16 @@ def _write_oracle(config: Config, root: Path) -> None:
             "joint_loss_stderr": 0.0,
             "nelbo": log(2),
             "nelbo_stderr": 0.0,
+            **_oracle_values(log(2)),
         }
         for number in config.task("known_entropy").oracle.copies_of_one_bit
     ]
     write_json(root / layout.oracle("known_entropy").pattern, {"rows": rows})
+
+
+def _oracle_values(entropy: float) -> dict[str, object]:
+    exact = {order: {"nll": entropy, "nll_stderr": 0.0, "num_sequences": 4096} for order in ORDERS}
+    return {"bound_tokens": entropy, "bound_tokens_stderr": 0.0, "exact": exact}
 
 
 def _write_idle_steps(config: Config, root: Path) -> None:

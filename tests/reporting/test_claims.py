@@ -107,7 +107,7 @@ def change(tables: Tables, name: str, values: dict[str, object], **equal: object
 
 def test_verdicts_of_the_synthetic_numbers(tables: Tables) -> None:
     verdicts = Counter(claim.verdict for claim in claiming.judged(tables, THERE))
-    assert verdicts == {REPRODUCED: 11, REFUTED: 9, NOT_TESTABLE: 19, WITHDRAWN: 7}
+    assert verdicts == {REPRODUCED: 11, REFUTED: 12, NOT_TESTABLE: 16, WITHDRAWN: 7}
 
 
 def test_no_claim_is_made_twice(tables: Tables) -> None:
@@ -215,7 +215,7 @@ def test_mdm_prime_is_chosen_by_the_published_loss(tables: Tables) -> None:
 
 
 def test_without_an_arm_nothing_beats_it(tables: Tables) -> None:
-    rows = [row for row in tables["text_perplexity"] if row["model"] != "ARM"]  # fmt: skip
+    rows = [row for row in tables["text_perplexity"] if row["model"] != "ARM"]
     assert judged(BEATS_ARM, {"text_perplexity": rows}).verdict == WITHDRAWN
     assert judged(THREE_AND_MORE_BEAT_ALL, {"text_perplexity": rows}).verdict == WITHDRAWN
 
@@ -225,6 +225,8 @@ def test_openwebtext_values_need_openwebtext(tables: Tables) -> None:
     ours = change(tables, "text_perplexity", {"corpus": "Skylion007/openwebtext"})
     assert judged(OPENWEBTEXT_VALUES, ours).verdict == REFUTED
     for row in ours["text_perplexity"]:
+        if row["owt_paper_published_ppl"] is None:
+            continue  # counted
         row |= {"published_loss_ppl": row["owt_paper_published_ppl"] + 0.05}
         row |= {"published_loss_ppl_stderr": 0.03, "published_loss_ppl_spread": 0.05}
     assert judged(OPENWEBTEXT_VALUES, ours).verdict == REPRODUCED
@@ -366,7 +368,13 @@ SCORES = {"l1": 9.0, "mixture": 9.2, "l2": 9.6}
 
 def image_rows(distance_name: str = "fid", seeds: int = 2, spread: float = 0.1) -> Tables:
     """Rows of image_quality as at the paper's scale."""
-    independent = {"model": "independent pixels", "nfe": None, "distance": 200.0, "distance_name": distance_name}
+    independent = {
+        "model": "independent pixels",
+        "variant": None,
+        "nfe": None,
+        "distance": 200.0,
+        "distance_name": distance_name,
+    }
     names = {"l1": ("MDM", 1), "mixture": ("MDM-Mixture", 1), "l2": ("MDM-Prime", 2)}
     return {
         "image_quality": [
@@ -409,7 +417,7 @@ def with_fid(distance: float, dataset: str, spread: float = 0.02) -> Tables:
     return {
         "image_quality": [
             row | {"distance": distance + spread * row["seed"]}
-            if (row["dataset"], row.get("variant")) == (dataset, "l2")
+            if (row["dataset"], row["variant"]) == (dataset, "l2")
             else row
             for row in found["image_quality"]
         ]
@@ -493,7 +501,9 @@ def test_more_evaluations_are_judged_on_our_own_images(tables: Tables) -> None:
         "digits (fd_digits): falls from the fewest to the most for 3 of 3 models, 3 of them with several seeds; "
         "photos (fd_photos): falls from the fewest to the most for 3 of 3 models, 0 of them with several seeds"
     )
-    assert claim.margin is None  # the seeds of the synthetic results agree to the last digit
+    assert (
+        claim.margin == 34.3
+    )  # the falls of all seeds are alike: what is left is how far they lie below independent pixels
     one_rises = change(tables, "image_quality", {"distance": 29.0}, variant="l2-plain", sampler="euler-16")
     assert judged(MORE_EVALUATIONS_HELP, one_rises).verdict == NOT_TESTABLE
     assert "2 of 3" in judged(MORE_EVALUATIONS_HELP, one_rises).our_value

@@ -38,8 +38,14 @@ def test_every_model_has_a_file(made: Tree) -> None:
 
 def test_numbers_are_those_of_the_tables(made: Tree) -> None:
     (mean,) = (r for r in read_table(made.root, "text_perplexity") if (r["variant"], r["seed"]) == ("l2", "mean"))
-    keys = ("ppl_bound", "ppl_bound_stderr", "published_loss_ppl", "published_loss_ppl_stderr")
+    names = ("bound", "bound_tokens", "exact_left_to_right", "exact_lowest_entropy")
+    keys = [
+        f"{name}{error}" for name in (*(f"ppl_{n}" for n in names), "published_loss_ppl") for error in ("", "_stderr")
+    ]
     assert read(made, "text/l2.json") == {key: mean[key] for key in keys}
+    assert set(keys) - set(read(made, "text/arm.json")) == {  # an autoregressive model has one order and no masks
+        f"ppl_{name}{error}" for name in ("bound_tokens", "exact_lowest_entropy") for error in ("", "_stderr")
+    }
     assert mean["published_loss_ppl"] < mean["ppl_bound"]
     (row,) = (
         r for r in read_table(made.root, "bound_validity") if r["source"] == "known_entropy" and r["variant"] == "l3"

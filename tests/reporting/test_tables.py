@@ -1,5 +1,6 @@
 import json
 from math import exp, log, log2, sqrt
+from pathlib import Path
 
 import pytest
 from synthetic_results import COUNTED_PPL, STDERR, Tree, make_tree, write_tables
@@ -26,9 +27,16 @@ def change_json(path, **values: object) -> None:
 
 REQUIRED = {
     "bound_validity": "source num_subtokens entropy oracle_joint_loss oracle_joint_loss_stderr oracle_nelbo "
-    "oracle_nelbo_stderr trained_joint_loss trained_joint_loss_stderr trained_nelbo trained_nelbo_stderr",
+    "oracle_nelbo_stderr oracle_bound_tokens oracle_bound_tokens_stderr oracle_exact_left_to_right "
+    "oracle_exact_left_to_right_stderr oracle_exact_lowest_entropy oracle_exact_lowest_entropy_stderr "
+    "trained_joint_loss trained_joint_loss_stderr trained_nelbo trained_nelbo_stderr trained_bound_tokens "
+    "trained_bound_tokens_stderr trained_exact_left_to_right trained_exact_left_to_right_stderr "
+    "trained_exact_lowest_entropy trained_exact_lowest_entropy_stderr trained_exact_best trained_exact_best_stderr",
     "text_perplexity": "task model variant num_subtokens base carry_over seed parameters train_tokens ppl_bound "
-    "ppl_bound_stderr ppl_bound_spread published_loss_ppl published_loss_ppl_stderr bits_per_byte_bound "
+    "ppl_bound_stderr ppl_bound_spread ppl_bound_tokens ppl_bound_tokens_stderr ppl_bound_tokens_spread "
+    "ppl_exact_left_to_right ppl_exact_left_to_right_stderr ppl_exact_left_to_right_spread ppl_exact_lowest_entropy "
+    "ppl_exact_lowest_entropy_stderr ppl_exact_lowest_entropy_spread exact_sequences published_loss_ppl "
+    "published_loss_ppl_stderr bits_per_byte_bound "
     "owt_paper_published_ppl owt_paper_corrected_ppl exact",
     "idle_steps": "measured_by num_steps num_subtokens length idle_exact idle_measured idle_measured_stderr "
     "published_figure1 idle_share_exact",
@@ -37,7 +45,10 @@ REQUIRED = {
     "image_quality": "task dataset model variant num_subtokens carry_over sampler distribution nfe seed distance_name "
     "distance inception_score kid precision recall memorised nearest samples inception_score_stderr kid_stderr",
     "image_likelihood": "task dataset model variant num_subtokens base carry_over objective seeds bpd_bound "
-    "bpd_bound_stderr bpd_bound_spread bpd_published bpd_published_stderr bpd_published_spread num_samples "
+    "bpd_bound_stderr bpd_bound_spread bpd_bound_tokens bpd_bound_tokens_stderr bpd_bound_tokens_spread "
+    "bpd_exact_left_to_right bpd_exact_left_to_right_stderr bpd_exact_left_to_right_spread bpd_exact_lowest_entropy "
+    "bpd_exact_lowest_entropy_stderr bpd_exact_lowest_entropy_spread exact_sequences bpd_published "
+    "bpd_published_stderr bpd_published_spread num_samples "
     "parameters train_tokens",
     "image_published": "dataset model num_subtokens nfe paper_fid paper_inception_score temperature_a temperature_n",
     "claims": "claim where published_value corrected_value our_value scale verdict evidence margin",
@@ -87,6 +98,45 @@ def test_mean_over_seeds(finished: Tree) -> None:
     assert mean["ppl_bound"] == pytest.approx((first + second) / 2)
     assert mean["ppl_bound_spread"] == pytest.approx(abs(first - second) / sqrt(2))
     assert mean["ppl_bound_stderr"] == pytest.approx(sum(row["ppl_bound_stderr"] for row in seeds) / 2)
+
+
+def test_the_other_bound_and_the_exact_values_stand_beside_the_bound(finished: Tree) -> None:
+    row = one(finished, "text_perplexity", variant="l2", seed=1)
+    saved = read_json(layout.likelihood_file(finished.root, "text/l2/seed1"))
+    assert row["ppl_bound_tokens"] == pytest.approx(exp(saved["bound_tokens"]))
+    for order in ("left_to_right", "lowest_entropy"):
+        value = saved["exact"][order]
+        assert row[f"ppl_exact_{order}"] == pytest.approx(exp(value["nll"]))
+        assert row[f"ppl_exact_{order}_stderr"] == pytest.approx(exp(value["nll"]) * value["nll_stderr"])
+    assert row["exact_sequences"] == 192
+    arm = one(finished, "text_perplexity", variant="arm", seed="mean")
+    assert arm["ppl_exact_left_to_right"] == arm["ppl_bound"]
+    assert arm["ppl_bound_tokens"] is arm["ppl_exact_lowest_entropy"] is None
+
+
+def test_without_exact_values_their_columns_are_empty(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path, {"text.evaluation": {"num_samples": 10, "batch_size": 5, "seed": 0, "exact": None}})
+    rows = table.build("text_perplexity", tree.config, tree.root).rows
+    masked = [row for row in rows if row["exact"] == "no"]
+    assert masked
+    assert all(row["ppl_exact_left_to_right"] is row["exact_sequences"] is None for row in masked)
+    assert all(row["ppl_bound_tokens"] < row["ppl_bound"] for row in masked)
+
+
+def test_the_best_order_is_the_one_with_the_lowest_exact_value(finished: Tree, tree: Tree) -> None:
+    first = one(finished, "bound_validity", source="known_entropy", num_subtokens=2)
+    assert first["trained_exact_best_order"] == "lowest_entropy"
+    assert first["trained_exact_best"] == first["trained_exact_lowest_entropy"] < first["trained_exact_left_to_right"]
+    assert first["trained_exact_below_entropy"] == "no"
+    for seed in (0, 1):
+        path = layout.likelihood_file(tree.root, f"known_entropy/l2/seed{seed}")
+        exact = read_json(path)["exact"]
+        exact["random_tokens"] |= {"nll": 1.1 - 0.02, "nll_stderr": 0.006}
+        change_json(path, exact=exact)
+    write_tables(tree)
+    found = one(tree, "bound_validity", source="known_entropy", num_subtokens=2)
+    assert (found["trained_exact_best_order"], found["trained_exact_below_entropy"]) == ("random_tokens", "yes")
+    assert found["trained_exact_lowest_entropy"] == first["trained_exact_lowest_entropy"]
 
 
 def test_paper_values_are_matched_by_model_and_subtokens(finished: Tree) -> None:

@@ -72,6 +72,14 @@ def spread_of(name: str, decimals: int = 4) -> Column:
     return Column(f"{name}_spread", description, decimals, tolerance=None)
 
 
+def estimate(column: Column, stderr: str) -> tuple[Column, ...]:
+    """A column, that of its standard errors, which are described by `stderr`, and that of its spread over seeds."""
+    decimals = 4 if column.decimals is None else column.decimals
+    return column, stderr_of(column.name, stderr, decimals), spread_of(column.name, decimals)
+
+
+EXACT_SEQUENCES = Column("exact_sequences", "held-out sequences that the exact values are measured on")
+
 TASK = Column("task", "name of the task in the params file")
 VARIANT = Column("variant", "name of the variant in the params file")
 NUM_SUBTOKENS = Column("num_subtokens", "l, sub-tokens per token", heading=r"$\ell$")

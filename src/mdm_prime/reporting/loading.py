@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import nan
 from pathlib import Path
 from statistics import fmean, stdev
@@ -31,16 +31,24 @@ LIKELIHOOD_KEYS = (
     "joint_loss",
     "joint_loss_stderr",
 )
+MASKED_KEYS = ("bound_tokens", "bound_tokens_stderr")  # of every model but an autoregressive one
 SAMPLER_KEYS = ("name", "kind", "num_steps", "nfe_mean")
 
 
 def likelihoods(config: Config, root: Path, task: str, more: tuple[str, ...] = ()) -> dict[str, list[Row]]:
-    """LIKELIHOOD_KEYS, `more` keys and where the network comes from, of each seed of each variant; nats per token."""
+    """What is saved of each seed of each variant, in nats per token.
+
+    LIKELIHOOD_KEYS, `more` keys and where the network comes from; of masked models MASKED_KEYS; and for each order
+    exact_ORDER and exact_ORDER_stderr, with exact_sequences for all of them.
+    """
     found: dict[str, list[Row]] = {}
     for run in config.runs(task):
         path = layout.likelihood_file(root, run.name)
         saved = read_json(path)
         row = pick(path, saved, (*LIKELIHOOD_KEYS, *more)) | origin_of(saved)
+        if row["model"] == "masked":
+            row |= pick(path, saved, MASKED_KEYS)
+        row |= exact_values(path, row.pop("exact"))
         found.setdefault(run.variant, []).append(row)
     return found
 
@@ -52,6 +60,16 @@ def baselines(root: Path, task: str) -> dict[str, Row]:
     shared = {key: saved[key] for key in ("num_sequences", "train_tokens")}
     found = [pick(path, row, ("baseline", "nats", "nats_stderr")) for row in saved["rows"]]
     return {row["baseline"]: row | shared for row in found}
+
+
+def exact_values(path: Path, exact: Mapping[str, Row]) -> Row:
+    """What is saved of each order in `path`, as exact_ORDER, exact_ORDER_stderr and exact_sequences."""
+    row: Row = {}
+    for order, value in exact.items():
+        found = pick(path, value, ("nll", "nll_stderr", "num_sequences"))
+        row |= {f"exact_{order}": found["nll"], f"exact_{order}_stderr": found["nll_stderr"]}
+        row["exact_sequences"] = found["num_sequences"]
+    return row
 
 
 def origin_of(saved: Row) -> Row:
@@ -95,7 +113,7 @@ def samplers_of(root: Path, run: Run, keys: Iterable[str] = ()) -> list[Row]:
 
 
 def over_seeds(seeds: list[Row], columns: Iterable[str]) -> dict[str, float]:
-    """For each column c: its mean over seeds, c_stderr and c_spread.
+    """For each column c that the seeds have: its mean over seeds, c_stderr and c_spread.
 
     c_stderr is the mean of the seeds' standard errors, not that divided by the square root of their number: the seeds
     are evaluated on the same sequences and the same draws, so their errors do not average out. c_spread is the
@@ -103,6 +121,8 @@ def over_seeds(seeds: list[Row], columns: Iterable[str]) -> dict[str, float]:
     """
     result: dict[str, float] = {}
     for column in columns:
+        if column not in seeds[0]:
+            continue
         values = [float(row[column]) for row in seeds]
         result[column] = fmean(values)
         result[f"{column}_stderr"] = fmean(row[f"{column}_stderr"] for row in seeds)

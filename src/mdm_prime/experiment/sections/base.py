@@ -12,7 +12,8 @@ Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 
 
-def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values. Raises ValueError where one stands twice."""
     if len(set(values)) != len(values):
         raise ValueError("a value stands twice")
     return values
@@ -21,10 +22,10 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch takes
 SampleSeed = Annotated[int, Field(ge=0, lt=2**8)]  # a generator of 32 bits for each sample: 8 for the seed,
 SampleCount = Annotated[int, Field(gt=0, le=2**24)]  # 24 for the sample's number
-Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
-Counts = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_distinct)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(distinct)]
+Counts = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(distinct)]
 Name = Annotated[str, Field(pattern=NAME)]
-Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_distinct)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(distinct)]
 
 
 class Section(BaseModel):

@@ -14,8 +14,9 @@ from pydantic import (
     model_validator,
 )
 
+from mdm_prime.core.orders import ORDERS
 from mdm_prime.experiment import found
-from mdm_prime.experiment.sections.base import Counts, Fraction, SampleCount, SampleSeed, Section, Seed
+from mdm_prime.experiment.sections.base import Counts, Fraction, SampleCount, SampleSeed, Section, Seed, distinct
 
 OBJECTIVES = "mdm_prime.training.objectives"
 
@@ -25,6 +26,15 @@ def _objective(name: str) -> str:
     if name not in allowed:
         raise ValueError(f"should be one of {', '.join(allowed)}")
     return name
+
+
+def _order(name: str) -> str:
+    if name not in ORDERS:
+        raise ValueError(f"should be one of {', '.join(ORDERS)}")
+    return name
+
+
+OrderName = Annotated[str, AfterValidator(_order)]  # a key of core.orders.ORDERS
 
 
 def _check_shards(shard_size: int | None, batch_size: int) -> None:
@@ -67,13 +77,22 @@ class Training(Section):
         return self
 
 
+class ExactLikelihood(Section):
+    """The exact likelihood of samplers that reveal in a fixed order: L * ell network evaluations a sequence."""
+
+    orders: Annotated[tuple[OrderName, ...], Field(min_length=1), AfterValidator(distinct)]
+    num_sequences: Annotated[int, Field(ge=2)]  # held-out ones, the same for every model; at most all of them
+    batch_size: PositiveInt
+
+
 class Evaluation(Section):
-    """How many draws the likelihood is estimated with."""
+    """How the likelihood is measured: both bounds and the published loss by draws, the exact one along orders."""
 
     num_samples: Annotated[int, Field(ge=2)]  # draws of a held-out sequence and of what is masked in it
     batch_size: PositiveInt
     shard_size: PositiveInt | None = None  # draws that are kept as soon as they are evaluated; null: all of them
     seed: Seed
+    exact: ExactLikelihood | None = None  # null: none, where it would take too long
 
     @model_validator(mode="after")
     def _whole_batches(self) -> Evaluation:

@@ -9,7 +9,8 @@ from mdm_prime.reporting.claim import Claim, of_kind
 from mdm_prime.reporting.records import Row
 from mdm_prime.reporting.rules import text
 from mdm_prime.reporting.rules.general import NotInOurTables
-from mdm_prime.reporting.rules.text import BOUND, LOSS, label
+from mdm_prime.reporting.rules.text import label
+from mdm_prime.reporting.text_models import BOUND, LOSS
 
 TABLE1 = published.read("openwebtext_perplexity")
 ARM, MDM, *PRIMES = TABLE1

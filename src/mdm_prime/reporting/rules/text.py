@@ -10,6 +10,7 @@ from math import hypot
 from mdm_prime.reporting.records import Row
 from mdm_prime.reporting.rules.general import estimate
 from mdm_prime.reporting.rules.learnt import if_learnt
+from mdm_prime.reporting.text_models import BOUND, EXACT, LOSS, TABLE, UNIGRAM, VALID, best_column, masked
 from mdm_prime.reporting.verdicts import (
     NOT_TESTABLE,
     NOTHING,
@@ -26,16 +27,7 @@ from mdm_prime.reporting.verdicts import (
     separation,
 )
 
-EVIDENCE = "text_perplexity"
-BOUND = "ppl_bound"
-LOSS = "published_loss_ppl"
-EXACT = {
-    "ppl_exact_lowest_entropy": "exact, lowest entropy first",
-    "ppl_exact_left_to_right": "exact, left to right",
-}
-BOUNDS = {BOUND: "bound", "ppl_bound_tokens": "bound, whole tokens masked"}
-VALID = {**EXACT, **BOUNDS}  # no value of a model lies below its perplexity: the least is the best that is known of it
-BASELINE = "unigram"
+EVIDENCE = TABLE
 OPENWEBTEXT = "openwebtext"  # in the corpus's name
 PRECISE = 0.02  # share of the value: a wider agreement says nothing
 CONVERGED = 0.05  # share of the value by which converged neighbours may differ; in Table 1 at most 0.017
@@ -65,7 +57,7 @@ class OnEveryCorpus:
     def _of(self, task: object, means: list[Row], tables: Tables) -> Finding:
         finding, networks = self.rule(means)
         values = {str(row["variant"]): best_valid(row)[0] for row in networks}
-        return if_learnt(finding, values, rows(tables, EVIDENCE, model=BASELINE, task=task), BOUND)
+        return if_learnt(finding, values, rows(tables, EVIDENCE, model=UNIGRAM, task=task), BOUND)
 
 
 def lower_than_whole_tokens(column: str) -> OnEveryCorpus:
@@ -246,26 +238,17 @@ def arms(means: list[Row]) -> list[Row]:
     return [row for row in means if row["model"] == "ARM"]
 
 
-def masked(means: list[Row]) -> list[Row]:
-    """One mean row for each l, in order: with carry-over, and of several the one trained as the paper trains."""
-    found: dict[int, Row] = {}
-    for row in means:
-        number = row["num_subtokens"]
-        candidate = row["model"] != "ARM" and row["carry_over"] == "yes"
-        if candidate and (number not in found or found[number]["objective"] != "joint_loss"):
-            found[number] = row
-    return [found[number] for number in sorted(found)]
-
-
 def best_valid(row: Row, columns: Mapping[str, str] = VALID) -> tuple[Estimate, str]:
     """The least of a row's valid numbers, and what it is called. Raises ValueError where it has none of `columns`."""
-    column = min((name for name in columns if row.get(name) is not None), key=lambda name: float(row[name]))
+    column = best_column(row, columns)
+    if column is None:
+        raise ValueError(f"{row['model']}: has none of {', '.join(columns)}")
     return estimate(row, column), "exact" if row["exact"] == "yes" else columns[column]
 
 
 def exact(row: Row) -> bool:
     """Whether a row has an exact perplexity."""
-    return any(row.get(column) is not None for column in EXACT)
+    return best_column(row, EXACT) is not None
 
 
 def label(row: Row) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,35 @@ from mdm_prime.reporting import columns
 from mdm_prime.reporting.below_entropy import ROUNDING, STDERRS, is_below
 from mdm_prime.reporting.columns import TRAINED_NATS, Column, Tolerance, spread_of, stderr_of
 from mdm_prime.reporting.declared import BOUND, Content, DeclaredTable, Metrics
-from mdm_prime.reporting.loading import likelihoods, meta, over_seeds
+from mdm_prime.reporting.loading import exact_values, likelihoods, meta, over_seeds
 from mdm_prime.reporting.records import Row, pick, yes_no
 
 KNOWN, TOY, COPIES = "known_entropy", "toy", "copies of one bit"  # kinds of sources; the first two are trained on
 LOSSES = ("joint_loss", "nelbo")
-ORACLE_KEYS = ("source", "num_subtokens", "entropy", "method", *LOSSES, *(f"{loss}_stderr" for loss in LOSSES))
+VALID = {  # beside nelbo
+    "bound_tokens": "valid bound by masks of whole tokens",
+    "exact_left_to_right": "exact value of the sampler that reveals from left to right",
+    "exact_lowest_entropy": "exact value of the sampler that reveals what has the least entropy",
+}
+ORACLE_KEYS = (
+    *("source", "num_subtokens", "entropy", "method", "exact"),
+    *(f"{loss}{error}" for loss in (*LOSSES, "bound_tokens") for error in ("", "_stderr")),
+)
 ORACLE = Tolerance(stderrs=3, absolute=1e-6)  # no training: enumeration, or Monte Carlo
+
+
+def _valid(who: str, said: str, decimals: int, tolerance: Tolerance) -> tuple[Column, ...]:
+    """The columns of VALID and of their standard errors."""
+    return tuple(
+        column
+        for name, what in VALID.items()
+        for column in (
+            Column(f"{who}_{name}", f"{what}, {said}, nats per token", decimals, tolerance=tolerance),
+            stderr_of(f"{who}_{name}", "its standard error, likewise", decimals),
+        )
+    )
+
+
 COLUMNS = (
     Column("source", f"name of the task; or {COPIES}: one token of l equal fair bits", heading="Source"),
     columns.NUM_SUBTOKENS,
@@ -31,6 +54,7 @@ COLUMNS = (
     Column("oracle_nelbo", "valid bound at the exact posterior, nats per token", 6, heading="Oracle, bound",
            tolerance=ORACLE),
     stderr_of("oracle_nelbo", "its standard error; 0 where every state was enumerated", 6),
+    *_valid("oracle", "at the exact posterior; exact values only where every sequence was enumerated", 6, ORACLE),
     Column("trained_joint_loss", "published loss of the trained networks, nats per token, mean over seeds", 4,
            heading="Trained, published", tolerance=TRAINED_NATS),
     stderr_of("trained_joint_loss", "its standard error as a statement about the source: mean over seeds, times "
@@ -38,10 +62,17 @@ COLUMNS = (
     Column("trained_nelbo", "valid bound of the trained networks, nats per token, mean over seeds", 4,
            heading="Trained, bound", tolerance=TRAINED_NATS),
     stderr_of("trained_nelbo", "its standard error, likewise"),
+    *_valid("trained", "of the trained networks, mean over seeds", 4, TRAINED_NATS),
+    Column("trained_exact_best", "the lowest of the exact values of all orders that were asked for", 4,
+           heading="Trained, exact", tolerance=TRAINED_NATS),
+    stderr_of("trained_exact_best", "its standard error over held-out sequences: mean over seeds"),
+    Column("trained_exact_best_order", "the order that it belongs to", tolerance=None),
+    columns.EXACT_SEQUENCES,
     Column("oracle_joint_loss_below_entropy", f"yes if by more than {STDERRS:g} standard errors and {ROUNDING:g} nats",
            heading="Oracle below"),
     Column("trained_joint_loss_below_entropy", "the same for the trained networks", heading="Trained below",
            tolerance=None),  # follows from numbers that are compared, and may be a close call
+    Column("trained_exact_below_entropy", "the same for the lowest of their exact values"),
     spread_of("trained_joint_loss"),
     spread_of("trained_nelbo"),
     columns.SEEDS,
@@ -94,7 +125,8 @@ def _with_oracle(config: Config) -> list[str]:
 
 def _oracle(root: Path, task: str) -> list[Row]:
     path = root / layout.oracle(task).pattern
-    return [pick(path, row, ORACLE_KEYS) for row in pick(path, read_json(path), ("rows",))["rows"]]
+    rows = [pick(path, row, ORACLE_KEYS) for row in pick(path, read_json(path), ("rows",))["rows"]]
+    return [row | exact_values(path, row["exact"]) for row in rows]
 
 
 def _trained(config: Config, root: Path, task: str) -> list[Row]:
@@ -108,11 +140,24 @@ def _trained(config: Config, root: Path, task: str) -> list[Row]:
             "objective": seeds[0]["objective"],
             "seeds": len(seeds),
             "entropy": entropy,
-            **{f"trained_{name}": value for name, value in over_seeds(seeds, LOSSES).items()},
+            "exact_sequences": seeds[0].get("exact_sequences"),
+            **_means(seeds),
         }
         for variant, seeds in likelihoods(config, root, task).items()
         if seeds[0]["model"] == "masked"
     ]
+
+
+def _means(seeds: list[Row]) -> Row:
+    """The columns trained_* of a variant: as much as its seeds have."""
+    orders = [name.removesuffix("_stderr") for name in seeds[0] if re.fullmatch("exact_.*_stderr", name)]
+    found: Row = over_seeds(seeds, (*LOSSES, "bound_tokens", *orders))
+    if orders:
+        best = min(orders, key=lambda name: float(found[name]))
+        found |= {"exact_best": found[best], "exact_best_stderr": found[f"{best}_stderr"]}
+        found["exact_best_order"] = best.removeprefix("exact_")
+    shown = {column.name for column in COLUMNS}
+    return {f"trained_{name}": value for name, value in found.items() if f"trained_{name}" in shown}
 
 
 def _joined(source: str, oracle: dict[int, Row], trained: list[Row]) -> list[Row]:
@@ -133,11 +178,12 @@ def _row(source: str, number: int, oracle: Row | None, trained: Row) -> Row:
                 "meta.json; the two come from different params: run the pipeline again"
             )
         row |= {"entropy": oracle["entropy"], "oracle_method": oracle["method"]}
-        row |= {f"oracle_{loss}{error}": oracle[f"{loss}{error}"] for loss in LOSSES for error in ("", "_stderr")}
-    for who in ("oracle", "trained"):
-        if f"{who}_joint_loss" in row:
-            below = is_below(row[f"{who}_joint_loss"], row[f"{who}_joint_loss_stderr"], row["entropy"])
-            row[f"{who}_joint_loss_below_entropy"] = yes_no(below)
+        names = [f"{loss}{error}" for loss in (*LOSSES, *VALID) for error in ("", "_stderr")]
+        row |= {f"oracle_{name}": oracle.get(name) for name in names}
+    for name in ("oracle_joint_loss", "trained_joint_loss", "trained_exact_best"):
+        if name in row:
+            below = is_below(row[name], row[f"{name}_stderr"], row["entropy"])
+            row[f"{name.removesuffix('_best')}_below_entropy"] = yes_no(below)
     return row
 
 
@@ -161,6 +207,8 @@ TABLE = DeclaredTable(
         "No model can have an expected negative log-likelihood below the entropy of its data. A loss that falls "
         "below it is therefore no upper bound on the negative log-likelihood.",
         "With one sub-token per token, and carry-over, both objectives are the same.",
-        "At the exact posterior the valid bound equals the entropy.",
+        "At the exact posterior both valid bounds, and the exact value of every order, equal the entropy.",
+        "An exact value is the negative log-likelihood of a sampler, so it cannot lie below the entropy either, but "
+        "for the error of the choice of held-out sequences.",
     ),
 )
