@@ -91,6 +91,7 @@ def test_functions_and_patterns_name_the_same_files() -> None:
     named = {layout.oracle_file(ROOT, "known_entropy"), layout.idle_steps_file(ROOT)}
     for name, task in loaded.tasks.items():
         named |= {layout.data_dir(ROOT, name) / file for file in task.data.outputs}
+        named |= {layout.baselines_file(ROOT, name)}
         for run in loaded.runs(name):
             named |= {*layout.network_files(ROOT, run.name), layout.history_file(ROOT, run.name)}
             named |= {layout.likelihood_file(ROOT, run.name)}

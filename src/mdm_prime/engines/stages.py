@@ -232,7 +232,8 @@ def _stage(
 def _is_read_by_people(pattern: str) -> bool:
     """Whether git keeps a result: small and worth comparing. Data, samples and networks are kept by DVC."""
     name = pattern.rpartition("/")[2]
-    return name in ("run.json", "oracle.json", "baselines.json", "idle_steps.json") or any(
+    read = {"run.json", "oracle.json", "baselines.json", "idle_steps.json"}
+    return (name in read and "/features/" not in pattern) or any(
         f"/{kind}/" in pattern for kind in ("likelihood", "quality")
     )
 
