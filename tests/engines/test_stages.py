@@ -207,7 +207,7 @@ def test_dvc_reads_the_lists_that_may_grow_in_the_params_file() -> None:
         "seed": "${tasks.text.seeds}",
     }
     assert content["stages"]["sample_text"]["matrix"]["seed"] == ["${tasks.text.seeds[0]}"]
-    assert content["stages"]["table_text_perplexity"]["deps"][1] == "results/default/text/likelihood"
+    assert "results/default/text/likelihood" in content["stages"]["table_text_perplexity"]["deps"]
     assert "sample_known_entropy" not in content["stages"]  # no table or figure shows these samples
 
 
