@@ -201,11 +201,12 @@ def test_what_is_made_by_hand_is_named(by_hand):
     assert printed["table bound_validity"] == f"made {table} and 3 more files\n"
 
 
-def test_an_evaluation_says_both_losses_under_their_names(by_hand):
+def test_an_evaluation_says_all_it_found_under_the_names_of_the_tables(by_hand):
     _, printed = by_hand
     number = r"(\d+(?:\.\d+)?(?:e[-+]\d+)?)"
     said = re.match(
-        rf"coins/l2/seed0: ppl_bound {number} ± {number}, published_loss_ppl {number} ± {number}\n",
+        rf"coins/l2/seed0: ppl_bound {number} ± {number}, published_loss_ppl {number} ± {number}, "
+        rf"ppl_bound_tokens {number} ± {number}(, ppl_exact_[a-z_]+ {number} ± {number}){{6}}\n",
         printed["evaluate coins/l2/seed0"],
     )
     assert said

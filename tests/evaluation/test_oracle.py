@@ -198,7 +198,9 @@ def test_rows_of_the_default_parameters():
     for row in rows:
         assert row["method"] == "enumeration"
         assert row["joint_loss_stderr"] == row["nelbo_stderr"] == 0.0
-        assert row["nelbo"] == pytest.approx(row["entropy"], abs=1e-6)
+        values = [row["nelbo"], row["bound_tokens"], *(value["nll"] for value in row["exact"].values())]
+        assert len(values) == 8
+        assert values == pytest.approx([row["entropy"]] * 8, abs=1e-6)
     for row in known[1:]:  # a gap that a network of minutes can show
         assert row["joint_loss"] < 0.92 * row["entropy"]
     assert any(row["base"] ** row["num_subtokens"] > row["vocab_size"] for row in known)
@@ -214,4 +216,5 @@ def test_rows_beyond_max_states_are_monte_carlo():
     row = next(row for row in rows if row["method"] == "monte carlo")
     assert row["states"] == 4**8
     assert row["nelbo_stderr"] > 0
+    assert (row["bound_tokens"], row["exact"]) == (None, {})
     assert set(row) == set(rows[-1])

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from mdm_prime.core.objectives import autoregressive_loss
+from mdm_prime.core.orders import ORDERS
+from mdm_prime.evaluation.exact import exact_likelihood
 from mdm_prime.stages.networks import load
 
 MASKED = "known_entropy/l2/seed0"
@@ -47,10 +49,13 @@ def test_likelihood_file(trained):
     assert trained.run("evaluate", MASKED) == 0
     found = read(trained, MASKED, "likelihood.json")
     assert found["num_samples"] == 1000
-    assert found["exact"] is False
+    entropy = json.loads((trained.root / "known_entropy/data/meta.json").read_text())["entropy_per_token"]
+    assert list(found["exact"]) == list(ORDERS)  # the defaults of a known entropy
+    assert all(value["nll"] > entropy - 4 * value["nll_stderr"] for value in found["exact"].values())
+    assert abs(found["bound_tokens"] - found["nelbo"]) < 5 * (found["bound_tokens_stderr"] + found["nelbo_stderr"])
+    assert found["bound_tokens"] != found["nelbo"]
     assert found["nelbo"] >= found["joint_loss"]
     assert 0 < found["nelbo_stderr"] < 0.1 * found["nelbo"]
-    entropy = json.loads((trained.root / "known_entropy/data/meta.json").read_text())["entropy_per_token"]
     assert found["nelbo"] > entropy - 4 * found["nelbo_stderr"]
     assert found["train_tokens"] == 20 * 32 * 2
     first = trained.file(MASKED, "likelihood.json").read_bytes()
@@ -100,6 +105,35 @@ def test_few_heldout_sequences_are_refused(trained, capsys):
         )
 
 
+def test_exact_likelihoods_stand_beside_the_bounds(trained):
+    exact = {"orders": ["lowest_entropy", "random_tokens"], "num_sequences": 40, "batch_size": 7}
+    trained.set("known_entropy", "evaluation", exact=exact)
+    assert trained.run("evaluate", MASKED) == 0
+    found = read(trained, MASKED, "likelihood.json")
+    assert list(found["exact"]) == exact["orders"]
+    run = trained.workspace.config.run(MASKED)
+    loaded = load(trained.workspace, run, torch.device("cpu"))
+    tokens = trained.workspace.tokens("known_entropy", "heldout")
+    for name, value in found["exact"].items():
+        expected = exact_likelihood(
+            loaded.network, tokens, ORDERS[name], loaded.subtokenizer, loaded.schedule, carry_over=run.carry_over,
+            num_sequences=40, batch_size=40, seed=0, device=torch.device("cpu"),
+        )  # fmt: skip
+        assert value["nll"] == pytest.approx(expected.nelbo.mean, rel=1e-5)
+        assert (value["nll_stderr"], value["num_sequences"]) == (pytest.approx(expected.nelbo.stderr, rel=1e-4), 40)
+    values = [found["nelbo"], found["bound_tokens"], *(value["nll"] for value in found["exact"].values())]
+    assert len(set(values)) == 4
+
+
+def test_too_few_sequences_for_an_exact_likelihood_are_refused(trained, capsys):
+    exact = {"orders": ["left_to_right"], "num_sequences": 7, "batch_size": 7}
+    trained.set("known_entropy", "evaluation", exact=exact)
+    assert trained.run("evaluate", MASKED) == 2
+    key = "tasks.known_entropy.evaluation.exact.num_sequences"
+    assert f"{key}: is 7, which drew fewer than 8 different sequences; raise it" in capsys.readouterr().err
+    assert not trained.file(MASKED, "likelihood.json").exists()
+
+
 def test_few_draws_are_refused(trained, capsys):
     trained.set("known_entropy", "evaluation", num_samples=7)
     assert trained.run("evaluate", MASKED) == 2
@@ -146,7 +180,10 @@ def test_autoregressive_model_end_to_end(text):
         costs = autoregressive_loss(network, tokens, start_id=280) / 8
     assert found["nelbo"] == pytest.approx(float(costs.mean()), rel=1e-5)
     assert found["nelbo"] == found["joint_loss"]
-    assert (found["exact"], found["num_samples"], found["objective"]) == (True, len(tokens), "nll")
+    value = {"nll": found["nelbo"], "nll_stderr": found["nelbo_stderr"], "num_sequences": len(tokens)}
+    assert (found["exact"], found["num_samples"]) == ({"left_to_right": value}, len(tokens))
+    assert found["objective"] == "nll"
+    assert "bound_tokens" not in found  # it has no masks
     assert found["nelbo"] < math.log(280)
     for row in description["samplers"]:
         assert row["idle_steps_mean"] is None

@@ -19,8 +19,14 @@ def mask_independently(y: Tensor, probability: Tensor, mask_id: int, generator: 
     return y.masked_fill(u < probability.view(-1, 1, 1), mask_id)
 
 
-def mask_exactly(y: Tensor, number: Tensor, mask_id: int, generator: torch.Generator) -> Tensor:
-    """Masks a uniformly random subset of exactly number (B,) sub-tokens of each sequence of y (B, L, ell)."""
-    u = torch.rand(y.shape, generator=generator, device=y.device, dtype=torch.float64).flatten(1)
-    rank = u.argsort(1).argsort(1).view_as(y)
+def mask_exactly(
+    y: Tensor, number: Tensor, mask_id: int, generator: torch.Generator, *, whole_tokens: bool = False
+) -> Tensor:
+    """Masks a uniformly random subset of exactly number (B,) sub-tokens of each sequence of y (B, L, ell).
+
+    With `whole_tokens` it is a subset of so many positions, all of whose sub-tokens are masked.
+    """
+    shape = (*y.shape[:2], 1) if whole_tokens else y.shape
+    u = torch.rand(shape, generator=generator, device=y.device, dtype=torch.float64).flatten(1)
+    rank = u.argsort(1).argsort(1).view(shape)
     return y.masked_fill(rank < number.view(-1, 1, 1), mask_id)

@@ -1,4 +1,4 @@
-"""Both losses of a trained network on held-out sequences, without a cut-off at t near 0."""
+"""Bounds and the published loss of a trained network on held-out sequences, without a cut-off at t near 0."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Estimate(NamedTuple):
 
 
 class Likelihood(NamedTuple):
-    """The bound and the published loss, estimated from the same draws."""
+    """The bound and the published loss, from the same draws; both are the value itself where it is exact."""
 
     nelbo: Estimate
     joint_loss: Estimate
@@ -66,6 +66,7 @@ def masked_likelihood(
     batch_size: int,
     seed: int,
     device: torch.device,
+    whole_tokens: bool = False,
     report: Callable[[int], None] = lambda done: None,
     kept: Kept | None = None,
     shard_size: int | None = None,
@@ -77,6 +78,10 @@ def masked_likelihood(
     time for networks that use it is drawn. Without carry-over the published loss also scores positions with nothing
     masked; its integral diverges at k = 0, a term that no k >= 1 has and that the bound never has.
 
+    With `whole_tokens` the masks hide whole positions, n = L. The same network is then an ordinary masked diffusion of
+    tokens, which it happens to read as digits, and the published loss is its bound: both values of the result are that.
+    Carry-over makes no difference, since a position is visible or masked as a whole.
+
     Args:
         denoiser: see mdm_prime.core.objectives.
         tokens: (N, L), held-out sequences; gone through in a random order, again and again.
@@ -87,6 +92,7 @@ def masked_likelihood(
         batch_size: draws in one pass.
         seed: of numpy's and torch's generators.
         device: where to compute.
+        whole_tokens: whether whole tokens are masked instead of sub-tokens.
         report: called with the number of draws done.
         kept: holds the parts that are finished; None keeps nothing.
         shard_size: draws of a part, a multiple of batch_size; None: all of them.
@@ -94,7 +100,7 @@ def masked_likelihood(
     rng = np.random.default_rng(seed)
     generator = torch.Generator(device).manual_seed(seed)
     order = np.concatenate([rng.permutation(len(tokens)) for _ in range(-(-num_samples // len(tokens)))])[:num_samples]
-    size = tokens.shape[1] * subtokenizer.num_subtokens
+    size = tokens.shape[1] * (1 if whole_tokens else subtokenizer.num_subtokens)
     passes = np.arange(num_samples) // len(tokens)
     shares = (rng.random() + GOLDEN_RATIO * order + passes / (passes[-1] + 1)) % 1.0  # even over and in each sequence
     numbers = 1 + np.minimum((shares * size).astype(np.int64), size - 1)
@@ -104,17 +110,24 @@ def masked_likelihood(
         """Weighted sums (2, M) float64 of a batch of draws, on the CPU: of the published loss and of the bound."""
         x = torch.from_numpy(tokens[order[batch]].astype(np.int64)).to(device)
         number = torch.from_numpy(numbers[batch]).to(device)
-        y = mask_exactly(subtokenizer.encode(x), number, subtokenizer.mask_id, generator)
+        y = mask_exactly(subtokenizer.encode(x), number, subtokenizer.mask_id, generator, whole_tokens=whole_tokens)
         with torch.no_grad():
             losses = sequence_losses(
-                denoiser, x, y, times[batch].float().to(device), subtokenizer, carry_over=carry_over
+                denoiser,
+                x,
+                y,
+                times[batch].float().to(device),
+                subtokenizer,
+                carry_over=carry_over or whole_tokens,  # a visible token costs nothing
+                marginal=not whole_tokens,
             )
         weighted: Tensor = torch.stack(losses).double() * (size / number.double())
         return weighted.cpu()
 
-    sums = _in_parts(num_samples, batch_size, evaluated, generator, report, kept, shard_size)
+    sums = in_parts(num_samples, batch_size, evaluated, generator, report, kept, shard_size)
     joint, marginal = sums / tokens.shape[1]
-    return Likelihood(_estimate(marginal, tokens, order), _estimate(joint, tokens, order), num_samples)
+    bound = joint if whole_tokens else marginal
+    return Likelihood(estimate(bound, tokens, order), estimate(joint, tokens, order), num_samples)
 
 
 def autoregressive_likelihood(
@@ -135,8 +148,8 @@ def autoregressive_likelihood(
         with torch.no_grad():
             return autoregressive_loss(network, x, start_id).double().cpu()
 
-    sums = _in_parts(len(tokens), batch_size, evaluated, torch.Generator(), report, kept, shard_size)
-    exact = _estimate(sums / tokens.shape[1], tokens, np.arange(len(tokens)))
+    sums = in_parts(len(tokens), batch_size, evaluated, torch.Generator(), report, kept, shard_size)
+    exact = estimate(sums / tokens.shape[1], tokens, np.arange(len(tokens)))
     return Likelihood(exact, exact, len(tokens))
 
 
@@ -150,7 +163,7 @@ def different(sequences: Iterable[NDArray[np.unsignedinteger]]) -> int:
     return len(seen)
 
 
-def _in_parts(
+def in_parts(
     total: int,
     batch_size: int,
     evaluated: Callable[[slice], Tensor],
@@ -182,7 +195,7 @@ def _in_parts(
     return torch.cat(found, -1)
 
 
-def _estimate(values: Tensor, tokens: NDArray[np.unsignedinteger], sequence: NDArray[np.int64]) -> Estimate:
+def estimate(values: Tensor, tokens: NDArray[np.unsignedinteger], sequence: NDArray[np.int64]) -> Estimate:
     """Mean of values (M,) and its standard error; sequence (M,) says which row of tokens each was drawn from.
 
     Draws from one sequence share its deviation, so their errors are added up before they are squared: held-out data

@@ -1,4 +1,4 @@
-"""The true posterior of a Markov source, and both objectives at it.
+"""The true posterior of a Markov source, and both objectives, the other bound and the exact values at it.
 
 With the true posterior the bound equals the entropy, and the joint loss falls below it as soon as the sub-tokens of a
 token depend on each other: the proof, without any training, that the joint loss is no bound.
@@ -14,7 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdm_prime.core.objectives import Denoiser, consistent
+from mdm_prime.core.objectives import Denoiser, consistent, sequence_losses
+from mdm_prime.core.orders import ORDERS
+from mdm_prime.core.revealing import sequence_log_prob
+from mdm_prime.core.schedules import linear
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token, sample
 from mdm_prime.experiment.sections.models import Oracle
@@ -136,6 +139,35 @@ def estimated(
     return (means[0], means[1]), (errors[0], errors[1])
 
 
+def by_sequences(source: MarkovSource, subtokenizer: Subtokenizer) -> tuple[float, dict[str, float]]:
+    """What else the evaluation reports, at the true posterior: every sequence that the source can produce, weighted.
+
+    Returns:
+        The bound by masks of whole tokens, from all masks, and the exact value of each order; nats per token.
+    """
+    number = Subtokenizer(source.vocab_size**source.length, source.length)
+    x = number.encode(torch.arange(number.vocab_size))
+    initial, transition = torch.from_numpy(source.initial), torch.from_numpy(source.transition)
+    probabilities = initial[x[:, 0]] * transition[x[:, :-1], x[:, 1:]].prod(-1)
+    x, probabilities = x[probabilities > 0], probabilities[probabilities > 0]
+    denoiser = oracle_denoiser(source, subtokenizer)
+    bound, exact = 0.0, dict.fromkeys(ORDERS, 0.0)
+    masks = Subtokenizer(2**source.length, source.length).encode(torch.arange(1, 2**source.length)).bool()
+    for rows in torch.arange(len(x)).split(BATCH):
+        share = probabilities[rows] / source.length
+        for mask in masks:
+            k = int(mask.sum())
+            y = subtokenizer.encode(x[rows]).masked_fill(mask[:, None], subtokenizer.mask_id)
+            losses = sequence_losses(
+                denoiser, x[rows], y, torch.zeros(len(y)), subtokenizer, carry_over=True, marginal=False
+            )
+            bound += float(share @ losses.joint) / (k * math.comb(source.length, k))
+        for name, order in ORDERS.items():
+            log_probs = sequence_log_prob(denoiser, x[rows], order, subtokenizer, linear(), carry_over=True)
+            exact[name] -= float(share @ log_probs)
+    return bound, exact
+
+
 def copies_of_one_bit(num_copies: int) -> MarkovSource:
     """One token made of `num_copies` copies of a fair bit: entropy log 2, joint loss (log 2) / num_copies."""
     initial = np.zeros(2**num_copies)
@@ -151,10 +183,14 @@ def oracle_rows(settings: Oracle, source: MarkovSource) -> list[dict[str, Any]]:
 
 
 def _row(name: str, source: MarkovSource, subtokenizer: Subtokenizer, oracle: Oracle) -> dict[str, Any]:
+    more: dict[str, Any] = {"bound_tokens": None, "bound_tokens_stderr": None, "exact": {}}
     states = (subtokenizer.base + 1) ** (source.length * subtokenizer.num_subtokens)
     if states <= oracle.max_states:
         method, errors = "enumeration", (0.0, 0.0)
         values = enumerated(source, subtokenizer)
+        tokens, orders = by_sequences(source, subtokenizer)
+        exact = {order: {"nll": nll, "nll_stderr": 0.0, "num_sequences": None} for order, nll in orders.items()}
+        more = {"bound_tokens": tokens, "bound_tokens_stderr": 0.0, "exact": exact}
     else:
         method = "monte carlo"
         values, errors = estimated(source, subtokenizer, oracle.num_samples, oracle.seed)
@@ -171,6 +207,7 @@ def _row(name: str, source: MarkovSource, subtokenizer: Subtokenizer, oracle: Or
         "joint_loss_stderr": errors[0],
         "nelbo": values[1],
         "nelbo_stderr": errors[1],
+        **more,
     }
 
 

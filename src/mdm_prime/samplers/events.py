@@ -1,4 +1,4 @@
-"""What the samplers of the plain reverse process share: they differ in when a sub-token is revealed."""
+"""What samplers share that draw from the plain conditionals; most differ only in when a sub-token is revealed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,30 @@ if TYPE_CHECKING:
     from mdm_prime.samplers.exact import Events
 
 
-class ExactSampler(SamplerSection):
-    """Settings of an exact sampler; its subclass says when which sub-token is revealed."""
+class CategoricalSampler(SamplerSection):
+    """How tokens are drawn, and the form for an autoregressive model, which has one order only."""
 
     temperature: PositiveFloat = 1.0  # divides the logits
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # nucleus; 1 keeps all
+
+    def draw_causally(
+        self, network: Denoiser, prefix: Tensor, length: int, seed: int, indices: range, start_id: int
+    ) -> Samples:
+        from mdm_prime.samplers import exact
+
+        _, token_uniforms = exact.sample_uniforms(seed, indices, length, 1)
+        return exact.autoregressive_sample(
+            network,
+            token_uniforms.squeeze(-1).to(prefix.device),
+            prefix,
+            start_id,
+            temperature=self.temperature,
+            top_p=self.top_p,
+        )
+
+
+class ExactSampler(CategoricalSampler):
+    """Settings of an exact sampler; its subclass says when which sub-token is revealed."""
 
     def events(self, uniforms: Tensor, schedule: Schedule, fixed: Tensor) -> Events:
         """The events of sub-tokens with uniform numbers (B, L, ell) float64; `fixed` (B, L, ell) bool has none."""
@@ -42,19 +61,4 @@ class ExactSampler(SamplerSection):
             temperature=self.temperature,
             top_p=self.top_p,
             record=given.record,
-        )
-
-    def draw_causally(
-        self, network: Denoiser, prefix: Tensor, length: int, seed: int, indices: range, start_id: int
-    ) -> Samples:
-        from mdm_prime.samplers import exact
-
-        _, token_uniforms = exact.sample_uniforms(seed, indices, length, 1)
-        return exact.autoregressive_sample(
-            network,
-            token_uniforms.squeeze(-1).to(prefix.device),
-            prefix,
-            start_id,
-            temperature=self.temperature,
-            top_p=self.top_p,
         )

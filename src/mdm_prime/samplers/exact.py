@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mdm_prime.core.objectives import Denoiser, consistent, shifted
+from mdm_prime.core.completion import allowed_tokens
+from mdm_prime.core.objectives import Denoiser, shifted
 from mdm_prime.core.samples import Record, Samples
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
@@ -98,25 +99,6 @@ def draw_tokens(log_probs: Tensor, uniforms: Tensor, temperature: float = 1.0, t
     return torch.searchsorted(cumulative, below, right=True).squeeze(-1)
 
 
-def completable(y: Tensor, event: Tensor, digits: Tensor, subtokenizer: Subtokenizer) -> Tensor:
-    """(N, V) bool: with token c's digits at `event` (N, ell), the position y (N, ell) can still become a valid code.
-
-    Its smallest completion fills the remaining masks with 0. Without this, sub-tokens revealed one after the other
-    without carry-over could join to a code >= V.
-    """
-    smallest = torch.zeros(len(y), len(digits), dtype=torch.long, device=y.device)
-    columns = (subtokenizer.place_values(y.device), y.unbind(-1), event.unbind(-1), digits.unbind(-1))
-    for place, given, revealed, digit in zip(*columns, strict=True):
-        known = given.masked_fill(given == subtokenizer.mask_id, 0)
-        smallest += place * torch.where(revealed[:, None], digit, known[:, None])
-    return smallest < subtokenizer.vocab_size
-
-
-def smallest_completion(y: Tensor, subtokenizer: Subtokenizer) -> Tensor:
-    """The code (...,) of y (..., ell) with 0 for every mask; where it is >= V, no token has these sub-tokens."""
-    return subtokenizer.decode(y.masked_fill(y == subtokenizer.mask_id, 0))
-
-
 @torch.no_grad()
 def run_events(
     denoiser: Denoiser,
@@ -155,10 +137,7 @@ def run_events(
             record(float(t.max()), y)
         position, revealed = y[rows][where], event[where]
         logits = denoiser(y[rows], t.float(), where)
-        if carry_over:
-            allowed = consistent(position, subtokenizer.base, subtokenizer.vocab_size)
-        else:
-            allowed = completable(position, revealed, digits, subtokenizer)
+        allowed = allowed_tokens(position, revealed, subtokenizer, carry_over=carry_over)
         first = revealed.int().argmax(-1, keepdim=True)  # any one of the event's own uniforms
         uniforms = token_uniforms[rows][where].gather(-1, first).squeeze(-1)
         tokens = draw_tokens(logits.masked_fill(~allowed, -torch.inf), uniforms, temperature, top_p)

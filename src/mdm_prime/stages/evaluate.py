@@ -1,22 +1,49 @@
-"""The stage `evaluate`: the bound and the published loss of a run's network on held-out data."""
+"""The stage `evaluate`: bounds, the published loss and exact likelihoods of a run's network on held-out data."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from mdm_prime import files, tracking
+from mdm_prime.core.orders import ORDERS
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
+from mdm_prime.evaluation.exact import exact_likelihood
+from mdm_prime.evaluation.likelihood import Estimate, Likelihood
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
+from mdm_prime.experiment.sections.models import Evaluation
 from mdm_prime.progress import progress
 from mdm_prime.stages import shards
-from mdm_prime.stages.networks import load, tags, tokens_of
+from mdm_prime.stages.networks import Loaded, load, tags, tokens_of
 from mdm_prime.stages.workspace import Workspace
+
+BOUND, BOUND_TOKENS = "bound", "bound_tokens"  # masks of sub-tokens, of whole tokens
+
+
+class Measurement(NamedTuple):
+    """One of the likelihoods of a run.
+
+    Attributes:
+        total: draws, or sequences.
+        shard_size: of those that are kept as soon as they are evaluated; None: all of them.
+        measured: is given `report`, `kept` and `shard_size`.
+    """
+
+    total: int
+    shard_size: int | None
+    measured: Callable[..., Likelihood]
 
 
 def evaluate(workspace: Workspace, name: str) -> str:
-    """Both losses of a run on the held-out split: layout.likelihood_file. Returns them in one line."""
+    """Every likelihood of a run on the held-out split: layout.likelihood_file. Returns them in one line."""
     run, device = workspace.config.run(name), workspace.device()
     settings = workspace.config.task(run.task).evaluation
     tokens = tokens_of(run, workspace.tokens(run.task, "heldout"))
@@ -26,74 +53,104 @@ def evaluate(workspace: Workspace, name: str) -> str:
             f"{likelihood.FEWEST}"
         )
     loaded = load(workspace, run, device)
-    exact = run.model == "autoregressive"
     output = layout.likelihood_file(workspace.root, name)
     folder = output.with_name(f".{output.stem}-shards")
+    plan = measurements(run, loaded, settings, tokens, device)
     with (
         tracking.stage(
             workspace.results, stage="evaluate", name=name, params=settings.model_dump(), tags=tags(workspace, run)
         ) as tracked,
-        progress(f"evaluate {name}", len(tokens) if exact else settings.num_samples) as update,
+        progress(f"evaluate {name}", sum(part.total for part in plan.values())) as update,
     ):
-
-        def report(done: int) -> None:
-            update(done, "draws")
-
-        parts = shards.ranges(len(tokens) if exact else settings.num_samples, settings.shard_size)
         identity = shards.identity(loaded, evaluation=settings.model_dump(mode="json"))
-        kept = shards.resume(folder, identity, len(parts)) if settings.shard_size else None
-        if exact:
-            found = likelihood.autoregressive_likelihood(
-                loaded.network,
-                tokens,
-                loaded.subtokenizer.mask_id,
-                batch_size=settings.batch_size,
-                device=device,
-                report=report,
-                kept=kept,
-                shard_size=settings.shard_size,
-            )
-        else:
-            found = likelihood.masked_likelihood(
-                loaded.network,
-                tokens,
-                loaded.subtokenizer,
-                loaded.schedule,
-                carry_over=run.carry_over,
-                num_samples=settings.num_samples,
-                batch_size=settings.batch_size,
-                seed=settings.seed,
-                device=device,
-                report=report,
-                kept=kept,
-                shard_size=settings.shard_size,
-            )
-        if math.isnan(found.nelbo.stderr):
-            raise UserError(
-                f"tasks.{run.task}.evaluation.num_samples: is {settings.num_samples}, which drew fewer than "
-                f"{likelihood.FEWEST} different sequences; raise it"
-            )
-        values = found.values()
-        usual = in_usual_units(run, found)
-        tracked.metric(0, values | {key: estimate.mean for key, estimate in usual.items()})
-        files.write_json(output, loaded.facts | {"num_samples": found.num_samples, "exact": exact} | values)
+        found: dict[str, Likelihood] = {}
+        before = 0
+        for what, part in plan.items():
+
+            def report(done: int, before: int = before, what: str = what) -> None:
+                update(before + done, f"draws ({what})")
+
+            count = len(shards.ranges(part.total, part.shard_size))
+            kept = shards.resume(folder / what, identity, count) if part.shard_size else None
+            found[what] = part.measured(report=report, kept=kept, shard_size=part.shard_size)
+            before += part.total
+        values, estimates = saved(run, found)
+        for key, estimate in estimates.items():
+            if math.isnan(estimate.stderr):
+                setting, number = "num_samples", settings.num_samples
+                if settings.exact and key.startswith("exact"):
+                    setting, number = "exact.num_sequences", settings.exact.num_sequences
+                raise UserError(
+                    f"tasks.{run.task}.evaluation.{setting}: is {number}, which drew fewer than {likelihood.FEWEST} "
+                    "different sequences; raise it"
+                )
+        usual = in_usual_units(run, estimates)
+        numbers = {key: value for key, value in values.items() if isinstance(value, float)}
+        tracked.metric(0, numbers | {key: estimate.mean for key, estimate in usual.items()})
+        files.write_json(output, loaded.facts | values)
         tracked.artifact(output)
     shards.Shards(folder, 0).remove()
     said = ", ".join(f"{key} {estimate.mean:.4g} ± {estimate.stderr:.2g}" for key, estimate in usual.items())
     return f"{name}: {said}"
 
 
-def in_usual_units(run: Run, found: likelihood.Likelihood) -> dict[str, likelihood.Estimate]:
-    """Bits per dimension of an image, perplexities of anything else, each under its true name."""
+def measurements(
+    run: Run, loaded: Loaded, settings: Evaluation, tokens: NDArray[np.unsignedinteger], device: torch.device
+) -> dict[str, Measurement]:
+    """What is to be measured of a run on held-out tokens (N, L), by names for people; exact ones by their orders."""
+    common: dict[str, Any] = {"batch_size": settings.batch_size, "device": device}
+    if run.model == "autoregressive":
+        causal = partial(likelihood.autoregressive_likelihood, loaded.network, tokens, loaded.subtokenizer.mask_id)
+        return {BOUND: Measurement(len(tokens), settings.shard_size, partial(causal, **common))}
+    common |= {"carry_over": run.carry_over, "seed": settings.seed}
+    mathematics = (loaded.subtokenizer, loaded.schedule)
+    bound = partial(
+        likelihood.masked_likelihood, loaded.network, tokens, *mathematics, num_samples=settings.num_samples, **common
+    )
+    plan = {BOUND: Measurement(settings.num_samples, settings.shard_size, bound)}
+    if run.num_subtokens > 1:  # else both bounds draw the same masks
+        plan[BOUND_TOKENS] = plan[BOUND]._replace(measured=partial(bound, whole_tokens=True))
+    if exact := settings.exact:
+        common |= {"batch_size": exact.batch_size, "num_sequences": exact.num_sequences}
+        for name in exact.orders:
+            plan[name] = Measurement(
+                min(exact.num_sequences, len(tokens)),
+                exact.batch_size if settings.shard_size else None,
+                partial(exact_likelihood, loaded.network, tokens, ORDERS[name], *mathematics, **common),
+            )
+    return plan
+
+
+def saved(run: Run, found: Mapping[str, Likelihood]) -> tuple[dict[str, Any], dict[str, Estimate]]:
+    """The values of the result file, and the estimates among them by name; nats per token."""
+    bound = found[BOUND]
+    estimates = {"bound": bound.nelbo, "published": bound.joint_loss}
+    exact = {name: value for name, value in found.items() if name in ORDERS}
+    values: dict[str, Any] = {"num_samples": bound.num_samples, **bound.values()}
+    if run.model == "autoregressive":
+        exact["left_to_right"] = bound  # its one order
+    else:
+        whole = found.get(BOUND_TOKENS, bound)
+        values |= {"bound_tokens": whole.nelbo.mean, "bound_tokens_stderr": whole.nelbo.stderr}
+        estimates["bound_tokens"] = whole.nelbo
+    values["exact"] = {
+        name: {"nll": value.nelbo.mean, "nll_stderr": value.nelbo.stderr, "num_sequences": value.num_samples}
+        for name, value in exact.items()
+    }
+    return values, estimates | {f"exact_{name}": value.nelbo for name, value in exact.items()}
+
+
+def in_usual_units(run: Run, estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Bits per dimension of an image, perplexities of anything else, each under its name in the tables."""
     if run.on_images:
         bits = run.length / run.data.length / math.log(2)
-        return {
-            "bpd_bound": likelihood.Estimate(found.nelbo.mean * bits, found.nelbo.stderr * bits),
-            "bpd_published": likelihood.Estimate(found.joint_loss.mean * bits, found.joint_loss.stderr * bits),
-        }
-    return {"ppl_bound": _perplexity(found.nelbo), "published_loss_ppl": _perplexity(found.joint_loss)}
+        return {f"bpd_{name}": Estimate(nats.mean * bits, nats.stderr * bits) for name, nats in estimates.items()}
+    return {
+        "published_loss_ppl" if name == "published" else f"ppl_{name}": _perplexity(nats)
+        for name, nats in estimates.items()
+    }
 
 
-def _perplexity(nats: likelihood.Estimate) -> likelihood.Estimate:
+def _perplexity(nats: Estimate) -> Estimate:
     """The exponential of a mean in nats per token, with the standard error that follows for small ones."""
-    return likelihood.Estimate(math.exp(nats.mean), math.exp(nats.mean) * nats.stderr)
+    return Estimate(math.exp(nats.mean), math.exp(nats.mean) * nats.stderr)
