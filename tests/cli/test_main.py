@@ -24,6 +24,7 @@ ARGUMENTS = {
     "check-params": [],
     "doctor": ["--json"],
     "data": ["TASK"],
+    "baselines": ["TASK"],
     "train": [RUN],
     "import": [RUN],
     "evaluate": [RUN],
@@ -63,6 +64,7 @@ idle_steps: {length: 64, num_subtokens: [1, 2], num_steps: [32, 64], num_sequenc
 """
 BY_HAND = (
     "data coins",
+    "baselines coins",
     "train coins/l2/seed0",
     "evaluate coins/l2/seed0",
     "sample coins/l2/seed0",
@@ -192,6 +194,7 @@ def test_what_is_made_by_hand_is_named(by_hand):
         (path,) = re.findall(r"^made (\S+)", text, flags=re.MULTILINE)
         assert Path(path).is_file(), command
         assert Path(path).is_relative_to(folder / "results" / "mine")
+    assert printed["baselines coins"].startswith("unigram 1.")
     assert printed["oracle coins"] == f"made {layout.oracle_file(folder / 'results' / 'mine', 'coins')}\n"
     assert printed["idle-steps"] == f"made {layout.idle_steps_file(folder / 'results' / 'mine')}\n"
     table = layout.table_files(folder / "results" / "mine", "bound_validity")[0]

@@ -91,6 +91,7 @@ def test_functions_and_patterns_name_the_same_files() -> None:
     named = {layout.oracle_file(ROOT, "known_entropy"), layout.idle_steps_file(ROOT)}
     for name, task in loaded.tasks.items():
         named |= {layout.data_dir(ROOT, name) / file for file in task.data.outputs}
+        named |= {layout.baselines_file(ROOT, name)}
         for run in loaded.runs(name):
             named |= {*layout.network_files(ROOT, run.name), layout.history_file(ROOT, run.name)}
             named |= {layout.likelihood_file(ROOT, run.name)}
@@ -100,7 +101,7 @@ def test_functions_and_patterns_name_the_same_files() -> None:
                 named |= {layout.imputation_file(ROOT, run.name), layout.path_file(ROOT, run.name)}
                 named |= {layout.quality_file(ROOT, run.name)}
         if task.on_images:
-            named |= {layout.classifier_file(ROOT, name), layout.baselines_file(ROOT, name)}
+            named |= {layout.classifier_file(ROOT, name), layout.quality_baselines_file(ROOT, name)}
     named |= set(layout.metrics_files(ROOT, loaded))
     for table in ("claims", "idle_steps"):
         named |= set(layout.table_files(ROOT, table))
@@ -123,5 +124,5 @@ def test_files_of_runs_are_one_path_each() -> None:
     assert layout.of_runs(loaded, "digits", "samples", "path.npz").paths()[0] == "digits/samples/l3/seed0/path.npz"
     assert layout.idle_steps().paths() == ["idle_steps.json"]
     assert layout.oracle("source").paths() == ["source/oracle.json"]
-    assert layout.baselines("digits").paths() == ["digits/features/baselines.json"]
+    assert layout.quality_baselines("digits").paths() == ["digits/features/baselines.json"]
     assert layout.table_csv("claims").paths() == ["tables/claims.csv"]

@@ -84,7 +84,7 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MDM_PRIME_PARENT_RUN", "pipeline-test")
         patch.chdir(folder)
-        commands = ["data text", "data photos", "features photos"]
+        commands = ["data text", "data photos", "features photos", "baselines text", "baselines photos"]
         for task, variants in (("text", TEXT), ("photos", IMAGES)):
             commands += [
                 f"{verb} {task}/{name}/seed0" for name in variants for verb in ("import", "evaluate", "sample")

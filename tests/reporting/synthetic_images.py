@@ -50,7 +50,7 @@ def write_image_data(config: Config, root: Path, task: str) -> None:
     images = np.random.default_rng(0).integers(data.vocab_size, size=(20, data.length), dtype=np.uint8)
     np.save(layout.data_dir(root, task) / "heldout.npy", images)
     write_json(
-        layout.baselines_file(root, task),
+        layout.quality_baselines_file(root, task),
         {
             "task": task,
             "dataset": data.dataset,

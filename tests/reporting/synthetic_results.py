@@ -19,6 +19,8 @@ from mdm_prime.reporting import declared, drawing, writing
 JOINT_PPL = {1: 369.0, 2: 327.0, 3: 282.0, 4: 259.0, 6: 264.0}
 BOUND_PPL = {1: 369.0, 2: 390.0, 3: 399.0, 4: 392.0, 6: 391.0}
 ARM_PPL = 67.5
+COUNTED_PPL = {"unigram": 600.0, "bigram": 300.0}
+COUNTED_NATS = 2.8  # per token, of independent pixels
 ENTROPY = {"known_entropy": 1.1, "toy": 4.2}
 ABOVE = {"nelbo": {1: 0.02, 2: 0.05, 3: 0.08}, "joint_loss": {1: 0.02, 2: -0.06, 3: -0.03}}
 BELOW = {  # the bound, in nats, of every masked model
@@ -165,6 +167,7 @@ def write_tree(config: Config, results: Path, density: np.ndarray | None = None)
                 "heldout_bytes": 250_000 if task == "text" else None,
             },
         )
+        _write_baselines(config, root, task)
         for run in config.runs(task):
             _write_run(config, root, run)
     for task in config.images:
@@ -172,6 +175,17 @@ def write_tree(config: Config, results: Path, density: np.ndarray | None = None)
     _write_toy(config, root, density)
     _write_oracle(config, root)
     _write_idle_steps(config, root)
+
+
+def _write_baselines(config: Config, root: Path, task: str) -> None:
+    counted = (
+        {"independent pixels": COUNTED_NATS}
+        if task in config.images
+        else {name: log(ppl) for name, ppl in COUNTED_PPL.items()}
+    )
+    rows = [{"baseline": name, "nats": nats, "nats_stderr": STDERR} for name, nats in counted.items()]
+    facts = {"task": task, "num_sequences": 1_500, "train_tokens": 640_000}
+    write_json(layout.baselines_file(root, task), facts | {"rows": rows})
 
 
 def _write_run(config: Config, root: Path, run: Run) -> None:

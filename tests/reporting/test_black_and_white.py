@@ -31,10 +31,12 @@ def test_models_differ_without_colours() -> None:
     assert len(set(shapes)) == len(shapes)
 
 
-def test_the_two_losses_differ_without_colours() -> None:
-    loss, bound = perplexity_vs_subtokens.LOSS, perplexity_vs_subtokens.BOUND
-    assert loss["marker"] != bound["marker"]
-    assert loss["linestyle"] != bound["linestyle"]
+def test_losses_bounds_and_lines_differ_without_colours() -> None:
+    figure = perplexity_vs_subtokens
+    series = figure.LOSS_LOOK, figure.BOUND_LOOK, figure.EXACT_LOOK
+    for key in ("marker", "linestyle"):
+        assert len({str(look[key]) for look in series}) == len(series), key
+    assert len({str(look["linestyle"]) for look in figure.LINES.values()}) == len(figure.LINES)
 
 
 def test_every_colour_is_dark_enough_on_white() -> None:

@@ -1,6 +1,5 @@
 """The verdict on each claim follows the numbers of the tables, and only those."""
 
-import csv
 from collections import Counter
 from dataclasses import asdict, replace
 
@@ -16,10 +15,6 @@ from mdm_prime.reporting.verdicts import (
     REFUTED,
     REPRODUCED,
     WITHDRAWN,
-    Estimate,
-    agrees,
-    all_below,
-    compare,
 )
 from project_copy import PROJECT
 
@@ -73,8 +68,8 @@ IDLE_FIGURE_POINTS = "The points of Figure 1"
 IDLE_SAMPLER_EXACT = "Idle steps of trained"
 IDLE_TABLE1_SHARES = "The shares of idle"
 BOUND_RISES = "The valid bound on the perplexity rises"
-BEATS_MDM = "MDM-Prime has a lower valid perplexity bound than MDM"
-BEATS_ARM = "MDM-Prime has a valid perplexity bound below the ARM"
+BEATS_MDM = "MDM-Prime has a lower perplexity than MDM"
+BEATS_ARM = "MDM-Prime has a lower perplexity than the ARM"
 IDLE_MDM_SHARE = "MDM spends"
 NEVER_IN_OUR_TABLES = (
     BEATS_PREVIOUS_MDMS,
@@ -112,12 +107,12 @@ def change(tables: Tables, name: str, values: dict[str, object], **equal: object
 
 def test_verdicts_of_the_synthetic_numbers(tables: Tables) -> None:
     verdicts = Counter(claim.verdict for claim in claiming.judged(tables, THERE))
-    assert verdicts == {REPRODUCED: 11, REFUTED: 9, NOT_TESTABLE: 15, WITHDRAWN: 7}
+    assert verdicts == {REPRODUCED: 11, REFUTED: 12, NOT_TESTABLE: 16, WITHDRAWN: 7}
 
 
 def test_no_claim_is_made_twice(tables: Tables) -> None:
     found = claiming.judged(tables, THERE)
-    assert len({claim.claim for claim in found}) == len(found) == 42
+    assert len({claim.claim for claim in found}) == len(found) == 46
 
 
 def test_without_tables_nothing_is_testable_and_the_errata_still_speak() -> None:
@@ -149,8 +144,9 @@ def test_the_rule_of_two_rows(tables: Tables) -> None:
 def test_the_reference_run_has_these_claims() -> None:
     """The rules on the kept tables give the kept verdicts."""
     rows = [{**asdict(claim), "scale": "default"} for claim in claiming.judged(tables_of(REFERENCE), THERE)]
-    with (REFERENCE / "tables" / "claims.csv").open(encoding="utf-8", newline="") as file:
-        assert rows == list(csv.DictReader(file))
+    assert [{name: None if value == "" else value for name, value in row.items()} for row in rows] == read_table(
+        REFERENCE, "claims"
+    )
 
 
 @pytest.mark.parametrize("missing", sorted(THERE))
@@ -185,44 +181,6 @@ def test_every_claim_names_where_and_evidence_that_exists(finished: Tree, tables
         assert claim.where
         assert claim.our_value
         assert not claim.evidence or (finished.root / claim.evidence).is_file()
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        (Estimate(1.0), Estimate(2.0), "below"),
-        (Estimate(2.0), Estimate(1.0), "above"),
-        (Estimate(1.0, stderr=0.3), Estimate(2.0, stderr=0.3), "below"),  # 1 exceeds 2 * 0.42
-        (Estimate(1.0, stderr=0.4), Estimate(2.0, stderr=0.4), "undecided"),  # not 2 * 0.57
-        (Estimate(1.0, stderr=0.3, spread=0.3), Estimate(2.0, stderr=0.3, spread=0.3), "undecided"),
-        (Estimate(1.0, spread=float("nan")), Estimate(2.0), "undecided"),  # one seed
-        (Estimate(1.0), Estimate(1.0), "undecided"),
-    ],
-)
-def test_compare(first: Estimate, second: Estimate, expected: str) -> None:
-    assert compare(first, second) == expected
-
-
-@pytest.mark.parametrize(
-    ("ours", "expected"),
-    [
-        (Estimate(10.1, 0.1), REPRODUCED),
-        (Estimate(10.3, 0.1), REFUTED),
-        (Estimate(9.7, 0.1), REFUTED),
-        (Estimate(10.1, 0.6), NOT_TESTABLE),  # agrees, but would agree with nearly anything
-        (Estimate(10.0, 0.1, float("nan")), NOT_TESTABLE),  # one seed
-    ],
-)
-def test_agrees(ours: Estimate, expected: str) -> None:
-    assert agrees(ours, 10.0, precise=0.05) == expected
-
-
-def test_all_below() -> None:
-    assert all_below(["below", "below"]) == REPRODUCED
-    assert all_below(["above", "undecided"]) == REFUTED
-    assert all_below(["below", "undecided"]) == NOT_TESTABLE
-    assert all_below(["below", "above"]) == NOT_TESTABLE
-    assert all_below([]) == NOT_TESTABLE
 
 
 def test_bound_verdict_flips_with_the_numbers(tables: Tables) -> None:
@@ -269,6 +227,8 @@ def test_openwebtext_values_need_openwebtext(tables: Tables) -> None:
     ours = change(tables, "text_perplexity", {"corpus": "Skylion007/openwebtext"})
     assert judged(OPENWEBTEXT_VALUES, ours).verdict == REFUTED
     for row in ours["text_perplexity"]:
+        if row["owt_paper_published_ppl"] is None:
+            continue  # counted
         row |= {"published_loss_ppl": row["owt_paper_published_ppl"] + 0.05}
         row |= {"published_loss_ppl_stderr": 0.03, "published_loss_ppl_spread": 0.05}
     assert judged(OPENWEBTEXT_VALUES, ours).verdict == REPRODUCED
@@ -278,10 +238,10 @@ def test_the_published_loss_falls_and_converges(tables: Tables) -> None:
     """The synthetic rows have l = 1, 2, 4; a fourth is added."""
     assert judged(LOSS_FALLS_AND_CONVERGES, tables).verdict == NOT_TESTABLE
     four = next(row for row in tables["text_perplexity"] if row["variant"] == "l4" and row["seed"] == "mean")
-    six = four | {"variant": "l6", "num_subtokens": 6, "published_loss_ppl": four["published_loss_ppl"] * 1.04}
+    six = four | {"variant": "l6", "num_subtokens": 6, "published_loss_ppl": four["published_loss_ppl"] * 1.01}
     full = {"text_perplexity": [*tables["text_perplexity"], six]}
     assert judged(LOSS_FALLS_AND_CONVERGES, full).verdict == REPRODUCED
-    falls_on = change(full, "text_perplexity", {"published_loss_ppl": four["published_loss_ppl"] * 0.94}, variant="l6")
+    falls_on = change(full, "text_perplexity", {"published_loss_ppl": four["published_loss_ppl"] * 0.85}, variant="l6")
     assert judged(LOSS_FALLS_AND_CONVERGES, falls_on).verdict == REFUTED
     rises = change(full, "text_perplexity", {"published_loss_ppl": 500.0}, variant="l2", seed="mean")
     assert judged(LOSS_FALLS_AND_CONVERGES, rises).verdict == NOT_TESTABLE  # up, then down
@@ -308,7 +268,7 @@ def test_three_and_more_against_all_others(tables: Tables) -> None:
     assert judged(THREE_AND_MORE_BEAT_ALL, low).our_value.startswith("20.0")
     between = change(tables, "text_perplexity", {"ppl_bound": 200.0}, variant="l4", seed="mean")
     assert judged(THREE_AND_MORE_BEAT_ALL, between).verdict == WITHDRAWN  # below MDM, above the ARM
-    two = {"text_perplexity": [row for row in low["text_perplexity"] if row["num_subtokens"] < 3]}
+    two = {"text_perplexity": [row for row in low["text_perplexity"] if row["variant"] != "l4"]}
     assert judged(THREE_AND_MORE_BEAT_ALL, two).verdict == WITHDRAWN
 
 
@@ -410,22 +370,32 @@ SCORES = {"l1": 9.0, "mixture": 9.2, "l2": 9.6}
 
 def image_rows(distance_name: str = "fid", seeds: int = 2, spread: float = 0.1) -> Tables:
     """Rows of image_quality as at the paper's scale."""
+    independent = {
+        "model": "independent pixels",
+        "variant": None,
+        "nfe": None,
+        "distance": 200.0,
+        "distance_name": distance_name,
+    }
     names = {"l1": ("MDM", 1), "mixture": ("MDM-Mixture", 1), "l2": ("MDM-Prime", 2)}
     return {
         "image_quality": [
-            dict(zip(("model", "num_subtokens"), names[variant], strict=True))
-            | {
-                "dataset": dataset,
-                "variant": variant,
-                "carry_over": "yes",
-                "sampler": f"euler-{nfe}",
-                "distribution": "joint",
-            }
-            | {"nfe": nfe, "seed": seed, "distance_name": distance_name, "distance": distance + spread * seed}
-            | {"inception_score": SCORES[variant] + 0.01 * seed, "inception_score_stderr": 0.02}
-            for (dataset, nfe), values in FIDS.items()
-            for variant, distance in values.items()
-            for seed in range(seeds)
+            *(independent | {"dataset": dataset} for dataset, _ in FIDS),
+            *(
+                dict(zip(("model", "num_subtokens"), names[variant], strict=True))
+                | {
+                    "dataset": dataset,
+                    "variant": variant,
+                    "carry_over": "yes",
+                    "sampler": f"euler-{nfe}",
+                    "distribution": "joint",
+                }
+                | {"nfe": nfe, "seed": seed, "distance_name": distance_name, "distance": distance + spread * seed}
+                | {"inception_score": SCORES[variant] + 0.01 * seed, "inception_score_stderr": 0.02}
+                for (dataset, nfe), values in FIDS.items()
+                for variant, distance in values.items()
+                for seed in range(seeds)
+            ),
         ]
     }
 
@@ -530,14 +500,20 @@ def test_more_evaluations_are_judged_on_our_own_images(tables: Tables) -> None:
     claim = judged(MORE_EVALUATIONS_HELP, tables)
     assert claim.verdict == REPRODUCED
     assert claim.our_value == (
-        "digits (fd_digits): falls from the fewest to the most for 6 of 6 trained networks; "
-        "photos (fd_photos): falls from the fewest to the most for 3 of 3 trained networks"
+        "digits (fd_digits): falls from the fewest to the most for 3 of 3 models, 3 of them with several seeds; "
+        "photos (fd_photos): falls from the fewest to the most for 3 of 3 models, 0 of them with several seeds"
     )
-    one_rises = change(tables, "image_quality", {"distance": 90.0}, variant="l4", sampler="euler-16")
+    assert (
+        claim.margin == 34.3
+    )  # the falls of all seeds are alike: what is left is how far they lie below independent pixels
+    one_rises = change(tables, "image_quality", {"distance": 29.0}, variant="l2-plain", sampler="euler-16")
     assert judged(MORE_EVALUATIONS_HELP, one_rises).verdict == NOT_TESTABLE
     assert "2 of 3" in judged(MORE_EVALUATIONS_HELP, one_rises).our_value
-    all_rise = change(tables, "image_quality", {"distance": 90.0}, sampler="euler-16")
+    all_rise = change(tables, "image_quality", {"distance": 5.0}, sampler="euler-4")
+    all_rise = change(all_rise, "image_quality", {"distance": 20.0}, sampler="euler-16")
     assert judged(MORE_EVALUATIONS_HELP, all_rise).verdict == REFUTED
+    vague = change(tables, "image_quality", {"distance": 25.0}, dataset="digits", seed=1, sampler="euler-16")
+    assert judged(MORE_EVALUATIONS_HELP, vague).verdict == NOT_TESTABLE
     one_sampler = {"image_quality": [row for row in tables["image_quality"] if row["sampler"] != "euler-4"]}
     assert judged(MORE_EVALUATIONS_HELP, one_sampler).verdict == NOT_TESTABLE
 
@@ -547,10 +523,3 @@ def test_no_event_by_chance_is_no_deviation(tables: Tables) -> None:
     none = {"idle_measured": 0.0, "idle_measured_stderr": 0.0}
     lucky = change(tables, "idle_steps", none, measured_by="event process", num_steps=512, num_subtokens=4)
     assert judged(IDLE_EVENT_PROCESS_EXACT, lucky).verdict == REPRODUCED
-
-
-def test_estimate_is_written_with_its_uncertainty() -> None:
-    estimate = Estimate(12.345, 0.3, 0.4)
-    assert estimate.text(1) == "12.3 ± 0.5"
-    assert replace(estimate, spread=float("nan")).text(1) == "12.3 ± 0.3 (one seed)"
-    assert Estimate(12.347).text(2) == "12.35"

@@ -8,8 +8,9 @@ from synthetic_results import Tree, make_tree, tables_in_order, write_figures, w
 
 from mdm_prime.experiment import layout
 from mdm_prime.files import read_json, write_json
-from mdm_prime.reporting import declared, drawing
+from mdm_prime.reporting import declared, drawing, writing
 from mdm_prime.reporting.figures import text_samples
+from mdm_prime.reporting.records import Row, read_table
 
 
 @pytest.mark.parametrize("name", declared.figures())
@@ -37,7 +38,7 @@ if sys.argv[1] == "figures":
     from mdm_prime.reporting import declared, drawing, reference
     for name in declared.figures():
         drawing.write_figure(name, loaded, root)
-    assert reference.compare(root, root) == []
+    assert not any(reference.compare(root, root))
 else:
     from mdm_prime.reporting import writing
     for name in {tables_in_order(tree.config)}:
@@ -100,6 +101,35 @@ def test_perplexity_figure_shows_the_numbers_of_the_table(finished: Tree) -> Non
     assert (22.98, 36.55, 41.20, 44.08, 47.68, 48.85) in left_lines
     ours = [list(line.get_ydata()) for line in right.lines]
     assert any(values == pytest.approx([369, 390, 392], rel=1e-3) for values in ours if len(values) == 3)
+    exact = [row["ppl_exact_lowest_entropy"] for row in means(finished) if row["variant"] in ("l1", "l2", "l4")]
+    assert any(values == pytest.approx(exact) for values in ours if len(values) == 3)
+    named = {text.get_text() for text in right.texts}
+    assert {"ARM\n67.5", "unigram\n600.0", "bigram\n300.0"} <= named
+    assert any(values == pytest.approx([600.0, 600.0]) for values in ours)
+
+
+def test_a_model_trained_on_the_bound_has_a_mark_of_its_own(tree: Tree) -> None:
+    table = layout.table_files(tree.root, "text_perplexity")[0]
+    writing.write_table("text_perplexity", tree.config, tree.root)
+    lines = table.read_text().splitlines(True)
+    marks = [text for text in legend(tree) if "trained on it" in text]
+    assert marks == []
+    bound = [line.replace(",l2,", ",l2-bound,").replace("joint_loss", "nelbo") for line in lines if ",l2,2," in line]
+    table.write_text("".join([*lines, *bound]))
+    assert any("trained on it" in text for text in legend(tree))
+    with drawing.style():
+        right = declared.figure("perplexity_vs_subtokens").draw(tree.config, tree.root).axes[1]
+    assert max(len(line.get_xdata()) for line in right.lines) == 3  # l = 2 stands once in each series
+
+
+def legend(tree: Tree) -> list[str]:
+    with drawing.style():
+        figure = declared.figure("perplexity_vs_subtokens").draw(tree.config, tree.root)
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def means(tree: Tree) -> list[Row]:
+    return [row for row in read_table(tree.root, "text_perplexity") if row["seed"] == "mean"]
 
 
 def test_idle_figure_has_a_panel_of_trained_samplers_only_if_there_are_some(tree: Tree) -> None:

@@ -3,7 +3,7 @@ from math import log, sqrt
 import numpy as np
 import pytest
 from synthetic_images import BASELINES, IMAGE_NATS
-from synthetic_results import STDERR, Tree, tiny_config, write_tables
+from synthetic_results import COUNTED_NATS, STDERR, Tree, tiny_config, write_tables
 
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
@@ -117,8 +117,15 @@ def test_super_tokens_are_counted_per_pixel_channel(finished: Tree) -> None:
 
 def test_likelihood_rows_are_ordered(finished: Tree) -> None:
     found = [(row["dataset"], row["variant"]) for row in rows_of(finished, "image_likelihood")]
-    digits = [("digits", name) for name in ("l1", "l2", "l2-plain")]
-    assert found == digits + [("photos", name) for name in ("l1", "mixture", "super", "l4")]
+    digits = [("digits", name) for name in (None, "l1", "l2", "l2-plain")]
+    assert found == digits + [("photos", name) for name in (None, "l1", "mixture", "super", "l4")]
+
+
+def test_independent_pixels_stand_beside_the_networks(finished: Tree) -> None:
+    row = one(finished, "image_likelihood", dataset="digits", model="independent pixels")
+    assert row["bpd_bound"] == pytest.approx(COUNTED_NATS / log(2))
+    assert row["bpd_bound_stderr"] == pytest.approx(STDERR / log(2))
+    assert (row["num_samples"], row["bpd_published"], row["seeds"]) == (1_500, None, None)
 
 
 def test_published_has_every_cell_and_none_of_ours_at_another_scale(finished: Tree) -> None:

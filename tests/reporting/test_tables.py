@@ -1,9 +1,9 @@
 import json
-from math import exp, log, sqrt
+from math import exp, log, log2, sqrt
 from pathlib import Path
 
 import pytest
-from synthetic_results import STDERR, Tree, make_tree, write_tables
+from synthetic_results import COUNTED_PPL, STDERR, Tree, make_tree, write_tables
 
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
@@ -51,7 +51,7 @@ REQUIRED = {
     "bpd_published_stderr bpd_published_spread num_samples "
     "parameters train_tokens",
     "image_published": "dataset model num_subtokens nfe paper_fid paper_inception_score temperature_a temperature_n",
-    "claims": "claim where published_value corrected_value our_value scale verdict evidence",
+    "claims": "claim where published_value corrected_value our_value scale verdict evidence margin",
 }
 
 
@@ -117,7 +117,7 @@ def test_the_other_bound_and_the_exact_values_stand_beside_the_bound(finished: T
 def test_without_exact_values_their_columns_are_empty(tmp_path: Path) -> None:
     tree = make_tree(tmp_path, {"text.evaluation": {"num_samples": 10, "batch_size": 5, "seed": 0, "exact": None}})
     rows = table.build("text_perplexity", tree.config, tree.root).rows
-    masked = [row for row in rows if row["model"] != "ARM"]
+    masked = [row for row in rows if row["exact"] == "no"]
     assert masked
     assert all(row["ppl_exact_left_to_right"] is row["exact_sequences"] is None for row in masked)
     assert all(row["ppl_bound_tokens"] < row["ppl_bound"] for row in masked)
@@ -159,6 +159,15 @@ def test_paper_values_are_matched_by_model_and_subtokens(finished: Tree) -> None
     assert {row["exact"] for row in rows_of(finished, "text_perplexity", variant="arm")} == {"yes"}
 
 
+def test_what_is_counted_stands_beside_the_networks(finished: Tree) -> None:
+    for name, ppl in COUNTED_PPL.items():
+        row = one(finished, "text_perplexity", model=name)
+        assert row["ppl_bound"] == pytest.approx(ppl)
+        assert row["ppl_bound_stderr"] == pytest.approx(ppl * STDERR)
+        assert (row["exact"], row["published_loss_ppl"], row["seed"], row["variant"]) == ("yes", None, None, None)
+        assert row["bits_per_byte_bound"] == pytest.approx(log2(ppl) * 1_500 * 64 / 250_000)
+
+
 def test_an_l_that_the_paper_has_not_stays_empty(tmp_path) -> None:
     tree = make_tree(
         tmp_path,
@@ -168,8 +177,8 @@ def test_an_l_that_the_paper_has_not_stays_empty(tmp_path) -> None:
             "text.seeds": [3],
         },
     )
-    (seed, mean) = table.build("text_perplexity", tree.config, tree.root).rows
-    assert (seed["seed"], mean["seed"]) == ("3", "mean")
+    (unigram, bigram, seed, mean) = table.build("text_perplexity", tree.config, tree.root).rows
+    assert (unigram["model"], bigram["model"], seed["seed"], mean["seed"]) == ("unigram", "bigram", "3", "mean")
     assert seed["owt_paper_published_ppl"] is None
     assert mean["ppl_bound_spread"] is None
 

@@ -37,6 +37,7 @@ TASK = ("TASK", "such as text or digits")
 RUN = ("TASK/VARIANT/seedN", "such as text/l4/seed0")
 STAGES = {
     "data": StageVerb("stages.data", "make_data", *TASK, "make a data set: tokens, metadata"),
+    "baselines": StageVerb("stages.baselines", "baselines", *TASK, "count n-grams, or pixels at their places"),
     "train": StageVerb("stages.train", "train", *RUN, "train a run, or go on with an interrupted one"),
     "import": StageVerb(
         "stages.import_checkpoint", "import_run", *RUN, "read the checkpoint that a run has instead of training"
@@ -267,8 +268,8 @@ def _check_reference(options: argparse.Namespace) -> int:
     from mdm_prime.reporting import reference
 
     root = layout.scale_root(options.results, config.load(options.params).scale)
-    differences = reference.compare(options.reference, root)
-    for line in differences:
+    differences, too_close = reference.compare(options.reference, root)
+    for line in [*differences, *too_close]:
         print(line)
     if not differences:
         print(f"{root}/tables agrees with {options.reference}/tables")

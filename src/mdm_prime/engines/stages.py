@@ -147,6 +147,7 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
         yield _stage(
             f"oracle_{name}", f"oracle {name}", "stages.oracle", (f"{of_task}.oracle",), data, (f"{name}/oracle.json",)
         )
+    yield _stage(f"baselines_{name}", f"baselines {name}", "stages.baselines", (), data, (f"{name}/baselines.json",))
     trained = [run for run in runs if run.checkpoint is None]
     imported = [run for run in runs if run.checkpoint is not None]
     train = layout.data_file(name, "train.npy"), layout.data_file(name, "meta.json")
@@ -231,7 +232,8 @@ def _stage(
 def _is_read_by_people(pattern: str) -> bool:
     """Whether git keeps a result: small and worth comparing. Data, samples and networks are kept by DVC."""
     name = pattern.rpartition("/")[2]
-    return name in ("run.json", "oracle.json", "idle_steps.json") or any(
+    read = {"run.json", "oracle.json", "baselines.json", "idle_steps.json"}
+    return (name in read and "/features/" not in pattern) or any(
         f"/{kind}/" in pattern for kind in ("likelihood", "quality")
     )
 

@@ -60,9 +60,14 @@ def classifier_file(root: str | Path, task: str) -> Path:
     return Path(root) / task / "features" / "classifier.safetensors"
 
 
-def baselines_file(root: str | Path, task: str) -> Path:
+def quality_baselines_file(root: str | Path, task: str) -> Path:
     """What real test images and independent pixels score where samples are scored."""
     return Path(root) / task / "features" / "baselines.json"
+
+
+def baselines_file(root: str | Path, task: str) -> Path:
+    """The exact likelihood of models that count instead of learning: n-grams, independent pixels."""
+    return Path(root) / task / "baselines.json"
 
 
 def oracle_file(root: str | Path, task: str) -> Path:
@@ -70,8 +75,12 @@ def oracle_file(root: str | Path, task: str) -> Path:
     return Path(root) / task / "oracle.json"
 
 
-def baselines(task: str) -> Files:
+def quality_baselines(task: str) -> Files:
     return Files(f"{task}/features/baselines.json")
+
+
+def baselines(task: str) -> Files:
+    return Files(f"{task}/baselines.json")
 
 
 def oracle(task: str) -> Files:

@@ -60,6 +60,7 @@ class JudgedClaim:
     corrected_value: str
     our_value: str
     verdict: Verdict
+    margin: float | None
     evidence: str
 
 
@@ -89,6 +90,7 @@ def judge(claim: Claim, tables: Tables, there: frozenset[str]) -> JudgedClaim:
         corrected_value=claim.corrected_value,
         our_value=finding.our_value,
         verdict=finding.verdict,
+        margin=None if finding.margin is None else round(finding.margin, 1),
         evidence=f"tables/{claim.evidence}.csv" if claim.evidence in tables else "",
     )
 

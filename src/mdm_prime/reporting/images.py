@@ -88,7 +88,7 @@ def qualities(config: Config, root: Path, task: str) -> list[tuple[Row, list[Row
 
 def baselines(root: Path, task: str) -> tuple[Row, list[Row]]:
     """The data set's name, features and their accuracy, and a row of metrics for each baseline."""
-    path = layout.baselines_file(root, task)
+    path = layout.quality_baselines_file(root, task)
     facts = pick(path, read_json(path), ("dataset", "features", "distance_name", "classifier_accuracy", "rows"))
     rows = [pick(path, row, ("baseline", *METRICS)) for row in facts.pop("rows")]
     return facts, rows

@@ -53,6 +53,15 @@ def likelihoods(config: Config, root: Path, task: str, more: tuple[str, ...] = (
     return found
 
 
+def baselines(root: Path, task: str) -> dict[str, Row]:
+    """The models that count, by name: nats and nats_stderr per token of the held-out part, num_sequences of it."""
+    path = layout.baselines_file(root, task)
+    saved = pick(path, read_json(path), ("rows", "num_sequences", "train_tokens"))
+    shared = {key: saved[key] for key in ("num_sequences", "train_tokens")}
+    found = [pick(path, row, ("baseline", "nats", "nats_stderr")) for row in saved["rows"]]
+    return {row["baseline"]: row | shared for row in found}
+
+
 def exact_values(path: Path, exact: Mapping[str, Row]) -> Row:
     """What is saved of each order in `path`, as exact_ORDER, exact_ORDER_stderr and exact_sequences."""
     row: Row = {}

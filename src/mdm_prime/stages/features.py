@@ -80,7 +80,7 @@ def features(workspace: Workspace, task: str) -> None:
             for name, images in baselines.items():
                 rows.append({"baseline": name} | score(images))
                 update(len(rows), name)
-        output = layout.baselines_file(workspace.root, task)
+        output = layout.quality_baselines_file(workspace.root, task)
         files.write_json(output, head | {"classifier_accuracy": right, "rows": rows})
         tracked.artifact(output)
 

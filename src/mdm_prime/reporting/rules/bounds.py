@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 from mdm_prime.reporting.below_entropy import ROUNDING, is_below
@@ -18,6 +19,7 @@ from mdm_prime.reporting.verdicts import (
     compare,
     holds,
     rows,
+    separation,
 )
 
 EVIDENCE = "bound_validity"
@@ -53,7 +55,10 @@ class EqualAtOneSubtoken:
 
 @dataclass(frozen=True)
 class NotBelowEntropy:
-    """Above l = 1 the published loss stays above the entropy: one value below refutes, values above prove nothing."""
+    """Above l = 1 the published loss stays above the entropy: one value below refutes, values above prove nothing.
+
+    A counter-example needs no seeds and no network that has learnt anything: what is claimed is claimed of all.
+    """
 
     who: Who
     kind: str  # of sources
@@ -68,7 +73,8 @@ class NotBelowEntropy:
         value = Estimate(lowest[loss], lowest[f"{loss}_stderr"])
         text = f"{value.text(4)} nats per token (l={lowest['num_subtokens']}), entropy {lowest['entropy']:.4f}"
         below = any(row[f"{loss}_below_entropy"] == "yes" for row in found)
-        return Finding(text, REFUTED if below else NOT_TESTABLE)
+        margin = max(0.0, separation(value, Estimate(lowest["entropy"])))
+        return Finding(text, REFUTED if below else NOT_TESTABLE, margin if isfinite(margin) else None)
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class ValidBound:
         if not checks:
             return NOTHING
         gap = f"; smallest gap of a trained network {min(gaps):.4f} nats" if gaps else ""
-        return Finding(f"{sum(checks)} of {len(checks)} values as claimed{gap}", holds(checks))
+        return Finding(f"{sum(checks)} of {len(checks)} values as claimed{gap}", *holds(checks))
 
 
 def _equal(first: Estimate, second: Estimate) -> Verdict:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mdm_prime.reporting.records import Row, number
-from mdm_prime.reporting.verdicts import NOT_TESTABLE, NOTHING, Estimate, Finding, Tables, all_below, compare, rows
+from mdm_prime.reporting.verdicts import NOT_TESTABLE, NOTHING, Estimate, Finding, Tables, all_below, rows, separation
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Lower:
             return NOTHING
         lower, other = found
         text = f"{lower.text(self.decimals)} against {other.text(self.decimals)}"
-        return Finding(text, all_below([compare(lower, other)]))
+        return Finding(text, *all_below([separation(lower, other)]))
 
 
 def estimate(row: Row, column: str) -> Estimate:

@@ -15,9 +15,9 @@ from mdm_prime.reporting.verdicts import (
     Finding,
     Tables,
     all_below,
-    compare,
     holds,
     rows,
+    separation,
 )
 
 EVIDENCE = "idle_steps"
@@ -39,7 +39,7 @@ class ShareOfWholeTokens:
         if not found or found[0]["num_subtokens"] != 1:
             return NOTHING
         share, error = (100 * value / found[0]["num_steps"] for value in (found[0]["idle_measured"], _stderr(found[0])))
-        return Finding(f"{share:.2f} % ± {error:.2f} %", holds([abs(share - self.percent) <= AGREEMENT * error]))
+        return Finding(f"{share:.2f} % ± {error:.2f} %", *holds([abs(share - self.percent) <= AGREEMENT * error]))
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ class FewerWithSubtokens:
             return NOTHING
         steps = [Estimate(row["idle_measured"], _stderr(row)) for row in found]
         text = ", ".join(f"{100 * row['idle_measured'] / row['num_steps']:.2f} % ({_subtokens(row)})" for row in found)
-        verdict = all_below(compare(more, fewer) for fewer, more in pairwise(steps))
-        return Finding(text, verdict if found[0]["num_subtokens"] == 1 else NOT_TESTABLE)
+        if found[0]["num_subtokens"] != 1:
+            return Finding(text, NOT_TESTABLE)
+        return Finding(text, *all_below(separation(more, fewer) for fewer, more in pairwise(steps)))
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class SharesAreExact:
     def __call__(self, tables: Tables) -> Finding:
         exact = {row["num_subtokens"]: 100 * row["idle_share_exact"] for row in _figure_rows(tables)}
         within = [abs(self.percents[ell] - share) <= ROUNDED for ell, share in exact.items() if ell in self.percents]
-        return Finding(", ".join(f"{share:.2f} % (l={ell})" for ell, share in exact.items()) or "none", holds(within))
+        return Finding(", ".join(f"{share:.2f} % (l={ell})" for ell, share in exact.items()) or "none", *holds(within))
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class FigurePointsAreExact:
         differences = [abs(row["published_figure1"] - row["idle_exact"]) for row in points]
         allowed = [READING_ERROR + AGREEMENT * row["idle_exact_std"] / FIGURE_RUNS**0.5 for row in points]
         within = [difference <= limit for difference, limit in zip(differences, allowed, strict=True)]
-        return Finding(f"{len(points)} points, largest difference {max(differences):.1f} steps", holds(within))
+        return Finding(f"{len(points)} points, largest difference {max(differences):.1f} steps", *holds(within))
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class MeasuredIsExact:
         if not deviations:
             return NOTHING
         text = f"{len(known)} rows, largest deviation {max(deviations):.1f} standard errors"
-        return Finding(text, holds([max(deviations) <= AGREEMENT]))
+        return Finding(text, *holds([max(deviations) <= AGREEMENT]))
 
 
 def _figure_rows(tables: Tables) -> list[Row]:

@@ -62,7 +62,7 @@ def needs(config: Config) -> list[Files]:
         for task in config.images
         for files in (
             layout.data_file(task, "meta.json"),
-            layout.baselines(task),
+            layout.quality_baselines(task),
             layout.of_runs(config, task, "quality", ".json"),
         )
     ]

@@ -29,7 +29,7 @@ COLUMNS = (
     stderr_of("joint_loss", "its standard error, likewise"),
     Column("total_variation", f"total-variation distance of the samples' histogram from the density, both summed into "
            f"min(V, {BINS}) x min(V, {BINS}) bins; first seed", 4, heading="TV",
-           tolerance=Tolerance(absolute=0.02)),  # of samples of another network
+           tolerance=Tolerance(absolute=0.05)),  # of samples of another network
     Column("total_variation_floor", "the same distance for as many exact draws from the density (expectation over sets "
            "of draws): what a perfect sampler would show", 4, heading="TV floor",
            tolerance=Tolerance(relative=0.01)),  # an expectation over simulated sets of draws

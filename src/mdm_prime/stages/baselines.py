@@ -1,0 +1,46 @@
+"""The stage `baselines`: the exact likelihood of models that count instead of learning, on a task's held-out part."""
+
+from __future__ import annotations
+
+from mdm_prime import files, tracking
+from mdm_prime.evaluation import ngrams
+from mdm_prime.experiment import layout
+from mdm_prime.experiment.tasks import Task
+from mdm_prime.progress import progress
+from mdm_prime.stages.workspace import Workspace
+
+
+def baselines(workspace: Workspace, name: str) -> str:
+    """Writes baselines.json of a task: a row for each baseline, in nats per token. Returns them in one line."""
+    task, meta = workspace.config.task(name), workspace.meta(name)
+    train, heldout = workspace.tokens(name, "train"), workspace.tokens(name, "heldout")
+    with (
+        tracking.stage(
+            workspace.results,
+            stage="baselines",
+            name=name,
+            params={},
+            tags={"task": name, "scale": workspace.config.scale, "data_sha256": meta["sha256"]},
+        ) as tracked,
+        progress(f"baselines {name}", len(contexts(task))) as update,
+    ):
+        rows = []
+        for baseline, context in contexts(task).items():
+            found = ngrams.exact_likelihood(train, heldout, meta["vocab_size"], context)
+            rows.append({"baseline": baseline, "nats": found.mean, "nats_stderr": found.stderr})
+            tracked.metric(0, {f"{baseline} nats": found.mean})
+            update(len(rows), baseline)
+        output = layout.baselines_file(workspace.root, name)
+        files.write_json(
+            output,
+            {"task": name, "num_sequences": len(heldout), "train_tokens": train.size, "rows": rows},
+        )
+        tracked.artifact(output)
+    return ", ".join(f"{row['baseline']} {row['nats']:.4f} nats per token" for row in rows)
+
+
+def contexts(task: Task) -> dict[str, ngrams.Context]:
+    """The baselines of a task by name: pixels know their position only, tokens of text at most the one before."""
+    if task.on_images:
+        return {"independent pixels": ngrams.position}
+    return {"unigram": ngrams.nothing, "bigram": ngrams.previous}
