@@ -76,6 +76,7 @@ EXPECTED: dict[str, set[str]] = {
     "mdm_prime.training.objectives.nelbo": set(),
     "mdm_prime.training.loop": {"train"},
     "mdm_prime.training.losses": {"train"},
+    "mdm_prime.training.optimizers": {"train"},
     "mdm_prime.training.augmentation": {"train"},
     "mdm_prime.training.classifier": {"features", "quality"},
     "mdm_prime.samplers.euler": of({"sample"}, *ON_IMAGES),

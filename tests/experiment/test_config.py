@@ -100,6 +100,21 @@ def test_every_scale_of_the_project_loads(path: Path) -> None:
             5,
             "tasks.text.training.micro_batch_size: is 5; should divide batch_size 32",
         ),
+        (
+            "tasks.text.training.optimizer",
+            "muon",
+            "tasks.text.training.matrix_learning_rate: missing; needed by the optimizer muon",
+        ),
+        (
+            "tasks.text.training.matrix_learning_rate",
+            0.01,
+            "tasks.text.training.matrix_learning_rate: belongs to the optimizer muon",
+        ),
+        (
+            "tasks.toy.variants.l7",
+            {"training": {"optimizer": "muon", "matrix_learning_rate": 0.01}},
+            "tasks.toy.variants.l7.training.optimizer: muon is not for a network of kind mlp; should be adamw",
+        ),
         ("tasks.text.training.exponent", 2.0, "tasks.text.training.exponent: belongs to the polynomial schedule"),
         (
             "tasks.text.training.objective",

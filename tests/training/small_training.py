@@ -6,6 +6,7 @@ import torch
 from mdm_prime.core import schedules
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.experiment.sections.models import Training
+from mdm_prime.networks.dit import DiTNetwork
 from mdm_prime.networks.modules.dit import DiT
 from mdm_prime.training import loop
 from mdm_prime.training.losses import masked_loss
@@ -14,6 +15,7 @@ SUBTOKENIZER = Subtokenizer(5, 2)
 LOSS = masked_loss(SUBTOKENIZER, schedules.linear(), objective="joint_loss", carry_over=True)
 TOKENS = np.random.default_rng(0).integers(0, 5, (50, 3)).astype(np.uint16)
 CPU = torch.device("cpu")
+MUON = {"optimizer": "muon", "matrix_learning_rate": 0.02}
 
 
 def settings(**changes):
@@ -78,6 +80,7 @@ def train(
         digest=digest,
         state_file=state_file,
         device=CPU,
+        blocks_at=DiTNetwork.blocks_at,
         prepare=prepare or (lambda x, generator: x),
         report=report or (lambda row: None),
         stop=stop or (lambda: False),

@@ -3,47 +3,50 @@ import signal
 
 import pytest
 import torch
+from small_training import MUON, settings
 from torch import nn
 
 from mdm_prime.errors import UserError
 from mdm_prime.training import checkpoint, ema
+from mdm_prime.training.optimizers import Optimizer
 
 
-def trained(seed, steps=3):
+def trained(seed, steps=3, **changes):
     torch.manual_seed(seed)
     network = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1)
+    optimizer = Optimizer(network, settings(**changes), "0")
     average = ema.copy_weights(network)
     for step in range(1, steps + 1):
         network(torch.randn(5, 3)).square().sum().backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        optimizer.step(step)
         ema.update(average, network, 0.9, step)
     return network, average, optimizer
 
 
-def test_everything_comes_back(tmp_path):
+@pytest.mark.parametrize("changes", [{}, MUON], ids=["adamw", "muon"])
+def test_everything_comes_back(tmp_path, changes):
     path = tmp_path / "new folder" / "state.safetensors"
-    network, average, optimizer = trained(0)
+    network, average, optimizer = trained(0, **changes)
     metadata = {"step": 3, "history": [[1, 0.1 + 0.2, 1e-300]], "text": "é\n"}
     checkpoint.save(path, checkpoint.pack(network, average, optimizer), metadata)
 
     tensors, loaded = checkpoint.load(path)
     assert loaded == metadata
-    other, other_average, other_optimizer = trained(1, steps=1)
+    other, other_average, other_optimizer = trained(1, steps=1, **changes)
     checkpoint.unpack(tensors, other, other_average, other_optimizer)
     for name, parameter in network.named_parameters():
         mine = other.get_parameter(name)
         assert torch.equal(mine, parameter)
         assert torch.equal(other_average[name], average[name])
-        before, after = optimizer.state[parameter], other_optimizer.state[mine]
+        before, after = optimizer.state(parameter), other_optimizer.state(mine)
+        assert before
         assert before.keys() == after.keys()
         assert all(torch.equal(before[key], after[key]) and before[key].dtype == after[key].dtype for key in before)
 
     x = torch.randn(5, 3)
     for model, update in ((network, optimizer), (other, other_optimizer)):
         model(x).square().sum().backward()
-        update.step()
+        update.step(4)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), other.parameters(), strict=True))
 
 
@@ -54,7 +57,7 @@ def test_what_is_loaded_is_not_shared_with_the_optimizer():
     other, other_average, other_optimizer = trained(1)
     checkpoint.unpack(tensors, other, other_average, other_optimizer)
     other(torch.randn(5, 3)).sum().backward()
-    other_optimizer.step()
+    other_optimizer.step(2)
     assert all(torch.equal(tensors[name], kept[name]) for name in kept)
 
 

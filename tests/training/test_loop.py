@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_training import CPU, LOSS, TOKENS, network, settings, train
+from small_training import CPU, LOSS, MUON, TOKENS, network, settings, train
 
 from mdm_prime.errors import UserError
 from mdm_prime.training import checkpoint, loop
@@ -28,9 +28,10 @@ class StopAfter:
         return self.left == 0
 
 
-def test_training_lowers_the_loss(state):
+@pytest.mark.parametrize("optimizer", [{}, MUON], ids=["adamw", "muon"])
+def test_training_lowers_the_loss(state, optimizer):
     tokens = np.repeat(TOKENS[:2], 20, axis=0)  # two sequences: easy
-    _, history, _ = train(state, tokens=tokens, steps=200, log_every=50, batch_size=16)
+    _, history, _ = train(state, tokens=tokens, steps=200, log_every=50, batch_size=16, **optimizer)
     assert history[-1].loss < 0.7 * history[0].loss
 
 
@@ -113,14 +114,15 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(state, micro_batch_s
         torch.testing.assert_close(whole[0][name], parts[0][name], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("optimizer", [{}, MUON], ids=["adamw", "muon"])
 @pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 11])
-def test_interrupted_training_ends_with_the_same_bits(state, stop_after):
-    average, history, _ = train(state.with_name("whole"), dropout=0.1)
+def test_interrupted_training_ends_with_the_same_bits(state, stop_after, optimizer):
+    average, history, _ = train(state.with_name("whole"), dropout=0.1, **optimizer)
     with pytest.raises(loop.TrainingInterruptedError, match=f"after step {stop_after} of 12"):
-        train(state, dropout=0.1, stop=StopAfter(stop_after))
+        train(state, dropout=0.1, stop=StopAfter(stop_after), **optimizer)
     assert checkpoint.load(state)[1]["step"] == stop_after
     torch.manual_seed(123)  # whatever happened in between
-    resumed, resumed_history, _ = train(state, dropout=0.1, model=network(0.1).requires_grad_())
+    resumed, resumed_history, _ = train(state, dropout=0.1, model=network(0.1).requires_grad_(), **optimizer)
     assert same(average, resumed)
     assert history == resumed_history
 
@@ -266,16 +268,6 @@ def test_masks_and_dropout_have_their_own_random_numbers():
     assert torch.equal(masks, torch.rand(1000, generator=again))
     assert torch.equal(dropout, torch.rand(1000))
     assert not torch.equal(masks, torch.rand(1000, generator=loop.seed_step(5, 10, CPU)))
-
-
-def test_learning_rate():
-    linear = settings(steps=10, warmup_steps=4, learning_rate=1.0)
-    values = [loop.learning_rate(step, linear) for step in range(1, 11)]
-    assert values == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
-    constant = settings(steps=10, warmup_steps=0, learning_rate=1.0, decay="constant")
-    assert [loop.learning_rate(step, constant) for step in (1, 5, 10)] == [1.0] * 3
-    only_warmup = settings(steps=4, warmup_steps=4, learning_rate=1.0)
-    assert [loop.learning_rate(step, only_warmup) for step in (1, 4)] == [0.25, 1.0]
 
 
 def test_bfloat16_on_a_cpu(state):

@@ -134,6 +134,9 @@ class Task(Section):
         if getattr(found.module(OBJECTIVES, objective), "FOR_IMAGES", False) and not self.on_images:
             key = f"{where}.training" if "objective" in variant.training else "training"
             raise ValueError(f"{key}.objective: {objective} is for images")
+        if run.training.optimizer == "muon" and run.network.blocks_at is None:
+            key = f"{where}.training" if "optimizer" in variant.training else "training"
+            raise ValueError(f"{key}.optimizer: muon is not for a network of kind {run.network.kind}; should be adamw")
         try:
             run.network.check(run.shape)
         except ValueError as error:

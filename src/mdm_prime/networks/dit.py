@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class DiTNetwork(NetworkSection):
     """Settings of networks/modules/dit.py."""
 
+    blocks_at: ClassVar[str | None] = "blocks"
     kind: Literal["dit"]
     width: PositiveInt
     blocks: PositiveInt

@@ -67,6 +67,7 @@ def train(workspace: Workspace, name: str) -> None:
             digest=digest,
             state_file=state,
             device=device,
+            blocks_at=run.network.blocks_at,
             prepare=preparation_of(run),
             report=report,
             stop=stop,

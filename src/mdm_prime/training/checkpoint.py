@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from mdm_prime import hints
 from mdm_prime.errors import UserError
 from mdm_prime.files import replacing
+from mdm_prime.training.optimizers import Optimizer
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
@@ -40,19 +41,19 @@ def load(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tens
         raise UserError(f"{path}: not a checkpoint ({error}); delete it and train again") from None
 
 
-def pack(network: nn.Module, average: Mapping[str, Tensor], optimizer: optim.Optimizer) -> dict[str, Tensor]:
+def pack(network: nn.Module, average: Mapping[str, Tensor], optimizer: Optimizer) -> dict[str, Tensor]:
     """Everything that training goes on from, as one flat mapping."""
     tensors: dict[str, Tensor] = {f"weights/{name}": parameter for name, parameter in network.named_parameters()}
     tensors |= {f"average/{name}": value for name, value in average.items()}
     for name, parameter in network.named_parameters():
-        for key, value in optimizer.state[parameter].items():
+        for key, value in optimizer.state(parameter).items():
             tensors[f"optimizer/{key}/{name}"] = value
     return tensors
 
 
 @torch.no_grad()
 def unpack(
-    tensors: Mapping[str, Tensor], network: nn.Module, average: dict[str, Tensor], optimizer: optim.Optimizer
+    tensors: Mapping[str, Tensor], network: nn.Module, average: dict[str, Tensor], optimizer: Optimizer
 ) -> None:
     """Puts what `pack` gave back into place."""
     for name, parameter in network.named_parameters():
@@ -62,4 +63,4 @@ def unpack(
         state = {key: tensors[f"optimizer/{key}/{name}"].clone() for key in keys}
         if "step" in state:  # AdamW counts on the CPU; on a GPU every step would wait for it
             state["step"] = state["step"].cpu()
-        optimizer.state[parameter] = state
+        optimizer.state(parameter).update(state)

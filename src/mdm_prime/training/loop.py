@@ -19,10 +19,14 @@ from mdm_prime.errors import TrainingInterruptedError, UserError
 from mdm_prime.experiment.sections.models import Training
 from mdm_prime.training import checkpoint, ema
 from mdm_prime.training.losses import Loss
+from mdm_prime.training.optimizers import Optimizer, learning_rate
 
 
 class Progress(NamedTuple):
-    """A row of history.csv; loss is the mean over the steps since the last row, in nats per token."""
+    """A row of history.csv.
+
+    Loss (nats per token) and gradient norm are means over the steps since the last row; the learning rate is AdamW's.
+    """
 
     step: int
     train_tokens: int
@@ -41,6 +45,7 @@ def train(
     digest: str,
     state_file: Path,
     device: torch.device,
+    blocks_at: str | None = None,
     prepare: Callable[[Tensor, torch.Generator], Tensor] = lambda x, generator: x,
     report: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
@@ -56,6 +61,7 @@ def train(
         digest: identifies the run; a state file of another digest is not used.
         state_file: written every checkpoint_every steps; if it is there, training goes on from it.
         device: where to compute.
+        blocks_at: see optimizers.Optimizer.
         prepare: what becomes of a batch (B, L) int64 before it is used: augmentation, other tokens.
         report: called every log_every steps.
         stop: asked after every step; when true, the state is saved and TrainingInterruptedError raised.
@@ -64,9 +70,7 @@ def train(
         UserError: the loss or the gradient stopped being finite; the last good state file is kept.
         TrainingInterruptedError: see `stop`.
     """
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
-    )
+    optimizer = Optimizer(network, settings, blocks_at)
     average = ema.copy_weights(network)
     first, history = 1, list[Progress]()
     sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss and gradient norm since the last row of history
@@ -92,7 +96,6 @@ def train(
         x = prepare(x, generator)
         size = x.numel()
         t = stratified_times(settings.batch_size, settings.t_min, generator)
-        optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
         for part in range(0, settings.batch_size, settings.micro_batch_size or settings.batch_size):
             rows = slice(part, part + (settings.micro_batch_size or settings.batch_size))
             with autocast(settings.precision, device):
@@ -100,8 +103,7 @@ def train(
             mean.backward()
             sums[0] += mean.detach()
         sums[1] += nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip or math.inf)
-        optimizer.step()
-        optimizer.zero_grad()
+        optimizer.step(step)
         ema.update(average, network, settings.ema_decay, step)
         last, stopping = step == settings.steps, stop()
         due = last or step % settings.log_every == 0
@@ -113,8 +115,9 @@ def train(
                 "lower training.learning_rate or training.gradient_clip and train again"
             )
         if due:
+            rate = learning_rate(step, settings, settings.learning_rate)
             loss_mean, norm_mean = (sums / (step - (history[-1].step if history else 0))).tolist()
-            history.append(Progress(step, step * size, loss_mean, learning_rate(step, settings), norm_mean))
+            history.append(Progress(step, step * size, loss_mean, rate, norm_mean))
             report(history[-1])
             sums.zero_()
         if saving:
@@ -147,16 +150,6 @@ def batch_rows(step: int, batch_size: int, num_sequences: int, seed: int) -> NDA
 @lru_cache(maxsize=2)
 def _permutation(seed: int, epoch: int, num_sequences: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch)).permutation(num_sequences)
-
-
-def learning_rate(step: int, settings: Training) -> float:
-    """Linear warm-up, then constant or linear to zero; steps count from 1."""
-    if step <= settings.warmup_steps:
-        return settings.learning_rate * step / settings.warmup_steps
-    if settings.decay == "constant":
-        return settings.learning_rate
-    left = (settings.steps - step + 1) / (settings.steps - settings.warmup_steps)
-    return settings.learning_rate * left
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

@@ -42,7 +42,9 @@ class Training(Section):
     steps: PositiveInt
     batch_size: PositiveInt
     micro_batch_size: PositiveInt | None = None  # null: the whole batch in one pass
-    learning_rate: PositiveFloat
+    optimizer: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices of the blocks, adamw for all else
+    learning_rate: PositiveFloat  # of AdamW, at its highest
+    matrix_learning_rate: PositiveFloat | None = None  # of Muon, at its highest
     warmup_steps: NonNegativeInt
     decay: Literal["linear", "constant"]
     weight_decay: NonNegativeFloat
@@ -61,6 +63,11 @@ class Training(Section):
         if self.micro_batch_size and self.batch_size % self.micro_batch_size:
             raise ValueError(
                 f"micro_batch_size: is {self.micro_batch_size}; should divide batch_size {self.batch_size}"
+            )
+        if (self.matrix_learning_rate is not None) != (self.optimizer == "muon"):
+            raise ValueError(
+                f"matrix_learning_rate: {'belongs to' if self.optimizer == 'adamw' else 'missing; needed by'} "
+                "the optimizer muon"
             )
         if self.schedule != "polynomial" and self.exponent != 1.0:
             raise ValueError("exponent: belongs to the polynomial schedule")

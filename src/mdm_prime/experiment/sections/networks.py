@@ -19,10 +19,13 @@ class NetworkSection(Section):
 
     Attributes:
         for_images: whether it is a network for images, or one for sequences.
+        blocks_at: name of the module's part that holds its blocks, whose matrices the optimizer muon moves; None: that
+            optimizer is not for it.
     """
 
     kind: str
     for_images: ClassVar[bool] = False
+    blocks_at: ClassVar[str | None] = None
 
     def check(self, shape: Shape) -> None:
         """Raises ValueError, "key: is ...; should be ...", for settings that give no network of that shape."""
