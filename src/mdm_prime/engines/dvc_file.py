@@ -54,19 +54,24 @@ def _settings(params: Path, root: str, own: dict[str, Any]) -> dict[str, Any]:
 def _stage(stage: Stage, params: Path, root: str, own: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if stage.runs is not None:
-        found["matrix"] = {"model": _models(stage, own), "seed": _seeds(stage, own)}
-    found["cmd"] = _item(f"mdm-prime --params {params.as_posix()} {stage.command}")
+        found["matrix"] = _matrix(stage, own)
+    item = "item.run" if "run" in found.get("matrix", {}) else "item"
+
+    def filled(pattern: str) -> str:
+        return pattern.replace("{model}", f"${{{item}.model}}").replace("{seed}", f"${{{item}.seed}}")
+
+    found["cmd"] = filled(f"mdm-prime --params {params.as_posix()} {stage.command}")
     if deps := [
-        *(_item(f"{root}/{path}") for path in dict.fromkeys(map(_file_or_folder, stage.inputs))),
+        *(filled(f"{root}/{path}") for path in dict.fromkeys(map(_file_or_folder, stage.inputs))),
         *stage.outside,
     ]:
         found["deps"] = deps
-    found["params"] = [{f"{root}/settings.json": [_item(key) for key in (*stage.values, stage.code_key)]}]
+    found["params"] = [{f"{root}/settings.json": [filled(key) for key in (*stage.values, stage.code_key)]}]
     if stage.name == "metrics":  # a folder, since the models in it may become more
         return found | {"outs": [f"{root}/{stage.made}"], "metrics": [{f"{root}/metrics": {"cache": False}}]}
     plots = [pattern for pattern in stage.outputs if pattern.endswith(".png")]
     found["outs"] = [
-        {_item(f"{root}/{pattern}"): {"cache": False}} if pattern in stage.in_git else _item(f"{root}/{pattern}")
+        {filled(f"{root}/{pattern}"): {"cache": False}} if pattern in stage.in_git else filled(f"{root}/{pattern}")
         for pattern in (*stage.outputs, stage.made)
         if pattern not in plots
     ]
@@ -80,8 +85,12 @@ def _file_or_folder(files: Files) -> str:
     return files.pattern if files.runs is None else files.pattern.partition("/{model}")[0]
 
 
-def _item(pattern: str) -> str:
-    return pattern.replace("{model}", "${item.model}").replace("{seed}", "${item.seed}")
+def _matrix(stage: Stage, own: dict[str, Any]) -> dict[str, Any]:
+    """The runs: models by seeds, or one by one where a variant has seeds of its own."""
+    runs = stage.runs or ()
+    if len(runs) == len(stage.models) * len(stage.seeds):
+        return {"model": _models(stage, own), "seed": _seeds(stage, own)}
+    return {"run": [{"model": model, "seed": seed} for model, seed in runs]}
 
 
 def _models(stage: Stage, own: dict[str, Any]) -> Any:
@@ -93,7 +102,7 @@ def _models(stage: Stage, own: dict[str, Any]) -> Any:
 def _seeds(stage: Stage, own: dict[str, Any]) -> Any:
     seeds = own["tasks"].get(stage.task, {}).get("seeds")
     if stage.first_seed:
-        return [f"${{tasks.{stage.task}.seeds[0]}}"] if seeds else stage.seeds
+        return [f"${{tasks.{stage.task}.seeds[0]}}"] if seeds and stage.seeds == seeds[:1] else stage.seeds
     return f"${{tasks.{stage.task}.seeds}}" if seeds == stage.seeds else stage.seeds
 
 

@@ -48,4 +48,5 @@ def _of_task(config: Config, name: str) -> dict[str, Any]:
         run = task.run(name, model, 0).model_dump(mode="json", exclude={"task", "variant", "seed", "data"})
         samplers = [sampler.model_dump(mode="json") for sampler in task.samplers_of(model)]
         variants[model] = {"run": run, "samplers": samplers}
-    return values | {"variants": variants}
+    seeds = {model: list(task.seeds_of(model)) for model in task.models}
+    return values | {"seeds": seeds, "variants": variants}

@@ -98,8 +98,7 @@ def of_runs(config: Config, task: str, kind: str, suffix_or_name: str, runs: Ite
 
 def sampled_runs(config: Config, task: str) -> list[Run]:
     """The runs that samples are drawn from: all on images, every variant's first seed on tokens."""
-    first = config.task(task).seeds[0]
-    return [run for run in config.runs(task) if run.on_images or run.seed == first]
+    return [run for run in config.runs(task) if run.on_images or run.seed == config.task(task).seeds_of(run.variant)[0]]
 
 
 def of_run(root: str | Path, kind: str, run: str) -> Path:

@@ -31,6 +31,7 @@ class Variant(Section):
     model: Literal["masked", "autoregressive"] = "masked"
     num_subtokens: PositiveInt | None = None  # null: the number in the name, such as l4 or l4-bound; without one 1
     carry_over: bool = True
+    seeds: Seeds | None = None  # null: the task's
     super_tokens: bool = False  # an RGB pixel as two base-4096 tokens: 2/3 of a sub-token per channel
     training: dict[str, Any] = Field(default_factory=dict)
     network: dict[str, Any] = Field(default_factory=dict)
@@ -168,6 +169,11 @@ class Task(Section):
         """The samplers of a variant: its own, or the task's."""
         return self.variant(name).samplers or self.samplers
 
+    def seeds_of(self, name: str) -> tuple[int, ...]:
+        """The seeds of a variant: its own, or the task's; a checkpoint has none and is there once."""
+        variant = self.variant(name)
+        return (variant.seeds or self.seeds)[: 1 if variant.checkpoint else None]
+
     def run(self, task: str, name: str, seed: int) -> Run:
         """The run of a variant and a seed; `task` is this task's name."""
         variant = self.variant(name)
@@ -186,9 +192,9 @@ class Task(Section):
         )
 
     def runs(self, task: str) -> Iterator[Run]:
-        """Every run, models in their order, seeds innermost; a checkpoint has no seed and is there once."""
+        """Every run, models in their order, seeds innermost."""
         for name in self.models:
-            for seed in self.seeds[:1] if self.variant(name).checkpoint else self.seeds:
+            for seed in self.seeds_of(name):
                 yield self.run(task, name, seed)
 
 

@@ -52,9 +52,7 @@ def pack(network: nn.Module, average: Mapping[str, Tensor], optimizer: Optimizer
 
 
 @torch.no_grad()
-def unpack(
-    tensors: Mapping[str, Tensor], network: nn.Module, average: dict[str, Tensor], optimizer: Optimizer
-) -> None:
+def unpack(tensors: Mapping[str, Tensor], network: nn.Module, average: dict[str, Tensor], optimizer: Optimizer) -> None:
     """Puts what `pack` gave back into place."""
     for name, parameter in network.named_parameters():
         parameter.copy_(tensors[f"weights/{name}"])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Tensor, nn, optim
 
 from mdm_prime.errors import UserError
@@ -40,9 +37,7 @@ class Optimizer:
             }
             if not matrices:
                 raise UserError("training.optimizer: muon is for a network with matrices in blocks; choose adamw")
-            muon = optim.Muon(
-                matrices.values(), lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay
-            )
+            muon = optim.Muon(matrices.values(), lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay)
             self._parts.append((muon, settings.matrix_learning_rate))
         rest = [parameter for name, parameter in parameters.items() if name not in matrices]
         fused = all(parameter.device.type == "cpu" for parameter in rest)  # a sixth of the time of one by one there

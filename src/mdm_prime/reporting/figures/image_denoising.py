@@ -27,7 +27,7 @@ def needs(config: Config) -> list[Files]:
 
 def first_seed(config: Config, task: str) -> list[Run]:
     """The first run of each variant, by model."""
-    runs = [run for run in config.runs(task) if run.seed == config.task(task).seeds[0]]
+    runs = [run for run in config.runs(task) if run.seed == config.task(task).seeds_of(run.variant)[0]]
     return sorted(runs, key=lambda run: model_order(model_columns_of(run)))
 
 
