@@ -23,11 +23,11 @@ def make_images():
     }
 
 
-def load(folder):
+def load(folder, channels=3):
     """Pixels (N, C, H, W) and labels (N,) of both splits."""
     return {
         split: (
-            np.load(folder / f"{name}.npy").reshape(-1, 3, SIZE, SIZE),
+            np.load(folder / f"{name}.npy").reshape(-1, channels, SIZE, SIZE),
             np.load(folder / f"{name}_labels.npy"),
         )
         for split, name in {"train": "train", "test": "heldout"}.items()

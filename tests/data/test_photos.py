@@ -57,6 +57,26 @@ def test_photographs_are_reduced_so_that_a_crop_is_an_eighth_of_the_shorter_side
     np.testing.assert_allclose((blue[:, -1] - blue[:, 0]) / (SIZE - 1), 100 / 32, atol=0.5)
 
 
+def test_gray_crops_are_those_in_colours_without_the_colours(tmp_path, two_photographs):
+    """Within a gray level or two: a photograph is reduced after its colours are taken away."""
+    crops = {}
+    for channels in (1, 3):
+        section = photographs(two_photographs, channels=channels)
+        data.prepare("pictures", section, tmp_path / str(channels))
+        crops[channels], _ = load(tmp_path / str(channels), channels)["train"]
+    assert crops[1].shape == (12, 1, SIZE, SIZE)
+    weights = np.array([0.299, 0.587, 0.114])[:, None, None]  # of ITU-R 601-2
+    np.testing.assert_allclose(crops[1][:, 0], (crops[3] * weights).sum(1), atol=2)
+
+
+def test_scikit_learns_photographs_in_gray(tmp_path):
+    data.prepare("pictures", photographs(size=8, channels=1, train_images=100, test_images=20), tmp_path / "output")
+    train = np.load(tmp_path / "output" / "train.npy")
+    assert train.shape == (100, 64)
+    assert json.loads((tmp_path / "output" / "meta.json").read_text())["corpus"]["channels"] == 1
+    assert len(np.unique(train)) > 100  # of 256 levels
+
+
 def test_a_small_photograph_is_not_enlarged(tmp_path):
     """Every crop of a 16x4 photograph: 9 positions on the left, one on the right."""
     rng = np.random.default_rng(0)

@@ -21,11 +21,11 @@ SHORTER_SIDE = 8  # of a photograph, in crops: large enough for many different o
 
 
 class PhotosData(ImageSourceSection):
-    """Square crops of photographs; training and test crops come from different parts of each."""
+    """Square crops of photographs, in colours or in gray; training and test crops come from different parts of each."""
 
     kind: Literal["photos"]
     dataset: str = "photos"
-    channels: Literal[3] = 3
+    channels: Literal[1, 3] = 3  # 1: in gray
     vocab_size: Literal[256] = 256
     folder: str | None = None  # of images; null: scikit-learn's two photographs
     train_images: Annotated[int, Field(ge=2)]
@@ -112,10 +112,10 @@ def _photograph(path: Path, data: PhotosData, key: str) -> Image:
     from PIL import Image, ImageOps
 
     if data.folder is None:
-        return photographs.load(path.name)
+        return eight_bits(photographs.load(path.name), data.channels)
     try:
         with Image.open(path) as opened:
-            return eight_bits(ImageOps.exif_transpose(opened))
+            return eight_bits(ImageOps.exif_transpose(opened), data.channels)
     except Exception as error:  # the decoders of damaged files raise errors of many kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{key}.folder: {path} cannot be read ({reason}); give JPEG or PNG files only") from None
