@@ -26,6 +26,10 @@ from mdm_prime.core.samples import Record
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
 
+# Nats: entropies closer than this are equal. Where all is masked a network with relative positions has the same ones
+# everywhere, and the last bits, which differ with the batch and the machine, must not decide.
+EQUAL = 1e-4
+
 
 class Step(NamedTuple):
     """What is revealed next, at one position of each of N sequences.
@@ -170,8 +174,8 @@ def _next(
         scores[where] = found.expand(-1, masked.shape[-1])
     else:
         scores = ranks.expand(masked.shape)
-    highest = torch.inf if scores.is_floating_point() else torch.iinfo(scores.dtype).max
-    first = scores.masked_fill(~masked, highest).flatten(1).argmin(1)
+    scores = scores.masked_fill(~masked, torch.inf).flatten(1)
+    first = (scores <= scores.amin(1, keepdim=True) + EQUAL).int().argmax(1)  # the first of the equal ones
     position = first // masked.shape[-1]
     if order.whole_tokens:
         revealed = masked[torch.arange(len(y), device=y.device), position]
@@ -184,13 +188,13 @@ def _next(
 
 
 def _ranks(order: Order, length: int, num_subtokens: int, seed: int) -> Tensor:
-    """(L, ell) int64: the lower is revealed first."""
+    """(L, ell) float32, whole numbers: the lower is revealed first."""
     count = length if order.whole_tokens else length * num_subtokens
     if order.first == "left_to_right":
         ranks = torch.arange(count)
     else:
         ranks = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    return ranks.view(length, -1).expand(length, num_subtokens)
+    return ranks.float().view(length, -1).expand(length, num_subtokens)
 
 
 def _entropy(probs: Tensor) -> Tensor:
