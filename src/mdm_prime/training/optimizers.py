@@ -56,7 +56,8 @@ class Optimizer:
     def state(self, parameter: Tensor) -> dict[str, Tensor]:
         """What is remembered of a parameter from step to step, by name; to be changed in place."""
         part = next(part for part, _ in self._parts if any(parameter is own for own in part.param_groups[0]["params"]))
-        return part.state[parameter]
+        kept: dict[str, Tensor] = part.state[parameter]
+        return kept
 
 
 def learning_rate(step: int, settings: Training, highest: float) -> float:

@@ -95,7 +95,7 @@ def _glyphs() -> frozenset[int]:
 
 
 def _heading(run: Run, sampler: Row) -> str:
-    parts = []
+    parts = list[str]()
     if run.model == "autoregressive":
         parts.append("Autoregressive")
     else:
