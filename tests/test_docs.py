@@ -73,7 +73,7 @@ RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a ne
     "mdm-prime import-checkpoint --format official-image checkpoint.pth --output official/cifar10-l2 --weights raw": (
         "tests/official/test_import_command.py::test_commands_of_the_page"
     ),
-    "mdm-prime ui": "tests/tracking/test_ui_in_a_browser.py::test_the_page_of_runs_lists_them",
+    "mdm-prime ui": "tests/tracking/test_ui.py::test_the_page_of_runs_lists_them",
     "mdm-prime pipeline send": "tests/tracking/test_remote_server.py::test_a_server_that_dies_and_comes_back",
     "export MLFLOW_TRACKING_URI=http://127.0.0.1:5000": (
         "tests/tracking/test_remote_server.py::test_a_server_that_dies_and_comes_back"
