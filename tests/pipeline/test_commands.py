@@ -53,7 +53,7 @@ def test_the_command_makes_every_table_and_figure(finished: Path) -> None:
     assert all(path.stat().st_size > 1000 for path in (root / "figures").iterdir())
 
 
-def test_the_last_line_says_where_everything_is_and_what_makes_the_report(finished: Path) -> None:
+def test_the_last_line_leads_to_the_report(finished: Path) -> None:
     last = (finished / "said.txt").read_text().rstrip().splitlines()[-1]
     assert last.startswith("scale smoke: results/smoke/tables and results/smoke/figures, shown in results/tables")
     assert "results/report-smoke.html" in smoke(finished, last.rpartition(": ")[2])
