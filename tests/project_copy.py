@@ -13,6 +13,7 @@ COPIED = ("Snakefile", "workflow", "params", "src", "pyproject.toml", ".dvcignor
 PERSON = {
     f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in (("NAME", "a"), ("EMAIL", "b"))
 }
+NOBODYS_RUN = {"MDM_PRIME_PARENT_RUN": "pipeline-of-a-test"}  # nothing is sent to MLflow, which takes seconds a time
 EVERYTHING = "snakemake --cores all results/tables/"
 PARAMS = """\
 base: base.yaml
@@ -59,10 +60,12 @@ def commit(folder: Path, message: str) -> None:
 
 
 def environment(folder: Path, scale: str = "tiny") -> dict[str, str]:
+    """Of a person who has typed nothing yet; only what the smoke scale makes is tracked."""
     ours = ("MDM_PRIME", "MLFLOW", "DVC", "GIT_", "MAKE", "MFLAGS")  # `make test` has variables for a make inside it
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
-    return {**kept, **PERSON, "MDM_PRIME_SCALE": scale, "PYTHONPATH": str(folder / "src"), "PATH": path}
+    tracked = {} if scale == "smoke" else NOBODYS_RUN
+    return {**kept, **PERSON, **tracked, "MDM_PRIME_SCALE": scale, "PYTHONPATH": str(folder / "src"), "PATH": path}
 
 
 def run(folder: Path, command: str, scale: str = "tiny") -> subprocess.CompletedProcess[str]:
@@ -81,8 +84,12 @@ def typed(folder: Path, command: str, status: int = 0, scale: str = "tiny") -> s
 
 def planned(folder: Path, target: str = "results/tables/", scale: str = "tiny") -> list[str]:
     """The rules that a dry run would run, with those that run for each run named as often."""
-    lines = typed(folder, f"snakemake --dry-run --cores all {target}", scale=scale).splitlines()
-    rules = [line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))]
+    return rules_of(typed(folder, f"snakemake --dry-run --cores all {target}", scale=scale))
+
+
+def rules_of(said: str) -> list[str]:
+    """The rules that Snakemake says it runs, but for the targets' own."""
+    rules = [line.split()[1].rstrip(":") for line in said.splitlines() if line.startswith(("rule ", "localrule "))]
     return sorted(rule for rule in rules if not rule.startswith("results/"))
 
 

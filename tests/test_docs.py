@@ -65,15 +65,15 @@ RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a ne
     "snakemake --rulegraph mermaid-js -- results/tables/text_perplexity.csv results/tables/image_quality.csv": (
         "tests/test_docs.py::test_the_graph"
     ),
-    "mdm-prime report": f"{COMMANDS}test_the_report",
-    "mdm-prime --params params/smoke.yaml report": f"{COMMANDS}test_the_report",
+    "mdm-prime report": "tests/cli/test_main.py::test_a_report_is_of_the_scale_that_was_made_last",
+    "mdm-prime --params params/smoke.yaml report": f"{COMMANDS}test_the_last_line_leads_to_the_report",
     "mdm-prime import-checkpoint --format official-text checkpoint.ckpt --output official/owt-l2": (
         "tests/official/test_import_command.py::test_commands_of_the_page"
     ),
     "mdm-prime import-checkpoint --format official-image checkpoint.pth --output official/cifar10-l2 --weights raw": (
         "tests/official/test_import_command.py::test_commands_of_the_page"
     ),
-    "mdm-prime ui": "tests/tracking/test_ui_in_a_browser.py::test_the_page_of_runs_lists_them",
+    "mdm-prime ui": "tests/tracking/test_ui.py::test_the_page_of_runs_lists_them",
     "mdm-prime pipeline send": "tests/tracking/test_remote_server.py::test_a_server_that_dies_and_comes_back",
     "export MLFLOW_TRACKING_URI=http://127.0.0.1:5000": (
         "tests/tracking/test_remote_server.py::test_a_server_that_dies_and_comes_back"
@@ -88,8 +88,8 @@ RUN_BY_TESTS = {  # every command of the pages that needs neither a GPU nor a ne
     "make remote DIR=/path": "tests/pipeline/test_trouble.py::test_a_remote_by_make",
     "dvc push": f"{ENGINES}test_a_clone_has_nothing_to_do",
     "dvc pull": f"{ENGINES}test_a_clone_has_nothing_to_do",
-    "git checkout HEAD~1": f"{ENGINES}test_a_changed_value_runs_what_depends_on_it_and_an_older_commit_comes_back",
-    "dvc checkout": f"{ENGINES}test_a_changed_value_runs_what_depends_on_it_and_an_older_commit_comes_back",
+    "git checkout HEAD~1": f"{ENGINES}test_changed_values_run_what_depends_on_them_and_an_older_commit_comes_back",
+    "dvc checkout": f"{ENGINES}test_changed_values_run_what_depends_on_them_and_an_older_commit_comes_back",
     "dvc params diff": f"{ENGINES}test_an_experiment",
     "dvc metrics show": f"{ENGINES}test_an_experiment",
     "dvc metrics diff": f"{ENGINES}test_an_experiment",

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -90,12 +88,3 @@ def test_an_interrupted_run_leaves_no_meta_json(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         data.prepare("digits", digits(), tmp_path)
     assert not (tmp_path / "meta.json").exists()
-
-
-def test_importing_the_modules_imports_nothing_heavy():
-    code = (
-        "import sys; from mdm_prime.data import image_files, pickles;"
-        "from mdm_prime.data.images import batches, digits, folder, hub, photos; print(*sys.modules)"
-    )
-    modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert not {"torch", "datasets", "sklearn", "PIL"}.intersection(modules)

@@ -1,7 +1,5 @@
 import itertools
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -142,12 +140,6 @@ def test_a_data_set_belongs_to_the_task_it_is_prepared_for(tmp_path):
     data.prepare("another", CONFIG, tmp_path)
     assert json.loads((tmp_path / "meta.json").read_text())["task"] == "another"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(CONFIG.outputs)
-
-
-def test_importing_the_module_does_not_import_torch():
-    code = "import sys; from mdm_prime.data import arrays, documents, known_entropy, text, toy; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert not {"torch", "datasets", "sklearn", "tokenizers", "PIL"}.intersection(modules)
 
 
 @pytest.mark.parametrize(

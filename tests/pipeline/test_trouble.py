@@ -17,9 +17,8 @@ from project_copy import (
     PROJECT,
     both_have_nothing_to_do,
     change,
-    commit,
-    copy_under_dvc,
     environment,
+    planned,
     run,
     typed,
 )
@@ -29,20 +28,6 @@ pytestmark = pytest.mark.pipeline
 WEIGHTS = "results/tiny/toy/networks/l2/seed0/weights.safetensors"
 STATE = "results/tiny/toy/networks/l2/seed0/state.safetensors"
 STOPPED = "steps: 4", "steps: 1000000"  # a training that goes on until it is stopped
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy made by Snakemake, recorded by DVC, committed in git."""
-    folder = copy_under_dvc(tmp_path_factory.mktemp("made"))
-    typed(folder, EVERYTHING)
-    commit(folder, "first")
-    return folder
-
-
-@pytest.fixture
-def project(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "project", symlinks=True))
 
 
 def wait_for(found: Callable[[], object]) -> None:
@@ -69,48 +54,41 @@ def end(folder: Path, process: subprocess.Popen[bytes]) -> None:
     change(folder, "params/tiny.yaml", *reversed(STOPPED))
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "status"), [("dvc repro", EVERYTHING, 2), (EVERYTHING, "dvc repro -f table_claims", 255)]
-)
-def test_one_engine_at_a_time(project: Path, first: str, second: str, status: int) -> None:
-    with start(project, first) as process:
-        change(project, "params/tiny.yaml", "num_samples: 20, batch_size: 20", "num_samples: 10, batch_size: 10")
-        said = typed(project, second, status)
-        assert f"{first.split()[0]} is at work here; wait until it has ended" in said
-        end(project, process)
-
-
-def test_a_killed_dvc_leaves_a_stage_at_work(project: Path) -> None:
+def test_while_dvc_is_at_work_and_after_it_was_killed(project: Path) -> None:
+    """Nobody else begins; a stage that outlives its DVC is waited for; then DVC goes on."""
     with start(project, "dvc repro") as process:
+        assert "dvc is at work here; wait until it has ended" in typed(project, EVERYTHING, 2)
+        assert "is busy, it is being blocked by:" in typed(project, "dvc repro", 255)
         process.kill()
         process.wait()
-        assert "a command of this stage is still at work here" in typed(project, "dvc repro", 255)
-        end(project, process)
-    assert "Removed" not in typed(project, "dvc repro")
-    assert both_have_nothing_to_do(project)
-
-
-def test_after_a_kill_of_all_dvc_goes_on(project: Path) -> None:
-    with start(project, "dvc repro") as process:
+        said = typed(project, "dvc repro", 255)
+        assert "had been killed. Auto removed it from the lock file" in said
+        assert "a command of this stage is still at work here" in said
         end(project, process)
     assert not (project / WEIGHTS).exists()
-    assert "had been killed. Auto removed it from the lock file" in typed(project, "dvc repro")
+    typed(project, "dvc repro")
     assert both_have_nothing_to_do(project)
 
 
-def test_after_a_kill_of_all_snakemake_goes_on(project: Path) -> None:
+def test_while_snakemake_is_at_work_and_after_it_was_killed(project: Path) -> None:
+    """DVC does not begin; Snakemake goes on, and DVC takes its results over."""
+    change(project, "params/tiny.yaml", "num_samples: 50, batch_size: 50", "num_samples: 40, batch_size: 40")
+    likelihood = ["bound_validity", "claims", "toy_likelihood"]
+    expected = [
+        "evaluate_toy",
+        "figure_bound_validity",
+        "metrics",
+        "settings",
+        *(f"table_{name}" for name in likelihood),
+    ]
+    assert planned(project) == sorted(expected)
     with start(project, EVERYTHING) as process:
+        said = typed(project, "dvc repro -f table_claims", 255)
+        assert "snakemake is at work here; wait until it has ended" in said
         end(project, process)
-    change(project, "params/tiny.yaml", "steps: 4", "steps: 5")
     typed(project, "snakemake --unlock")
     typed(project, EVERYTHING)
     assert both_have_nothing_to_do(project)
-
-
-def test_two_dvc_at_once(project: Path) -> None:
-    with start(project, "dvc repro") as process:
-        assert "is busy, it is being blocked by:" in typed(project, "dvc repro", 255)
-        end(project, process)
 
 
 @pytest.mark.parametrize("how", ["lost", "damaged"])
@@ -129,7 +107,7 @@ def test_a_cache_that_is_lost_runs_nothing_again(project: Path, how: str) -> Non
 
 
 def test_a_cache_that_cannot_be_written(project: Path) -> None:
-    change(project, "params/tiny.yaml", "num_samples: 20, batch_size: 20", "num_samples: 10, batch_size: 10")
+    (project / "results/tiny/made/metrics.json").unlink()  # the quickest that DVC has in its cache
     (project / "full").touch()
     typed(project, "dvc cache dir --local full/cache")  # in a file, no folder can be made
     said = typed(project, EVERYTHING)

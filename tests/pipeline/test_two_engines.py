@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from project_copy import EVERYTHING, both_have_nothing_to_do, change, commit, copy_under_dvc, planned, run, typed
+from project_copy import (
+    EVERYTHING,
+    both_have_nothing_to_do,
+    change,
+    commit,
+    copy_under_dvc,
+    planned,
+    rules_of,
+    run,
+    typed,
+)
 
 pytestmark = pytest.mark.pipeline
 
@@ -23,21 +33,6 @@ WITH_THE_LIKELIHOOD = [
     "table_toy_likelihood",
 ]
 WITH_THE_MODEL = [*WITH_THE_LIKELIHOOD, "figure_toy_samples", "figure_training_curves"]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy made by the README's command; nothing in it may be changed."""
-    folder = copy_under_dvc(tmp_path_factory.mktemp("made"))
-    said = typed(folder, EVERYTHING)
-    assert said.rstrip().splitlines()[-1].startswith("scale tiny: results/tiny/tables and results/tiny/figures, shown")
-    commit(folder, "first")
-    return folder
-
-
-@pytest.fixture
-def project(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "project", symlinks=True))
 
 
 def reran(folder: Path, command: str = "dvc repro") -> list[str]:
@@ -57,19 +52,23 @@ def snapshot(folder: Path) -> dict[str, tuple[int, str]]:
     return found
 
 
-def test_after_snakemake_neither_has_anything_to_do(made: Path) -> None:
-    assert both_have_nothing_to_do(made)
-    assert "Data and pipelines are up to date" in typed(made, "dvc repro")
+def test_after_snakemake_neither_has_anything_to_do(made: Path, project: Path) -> None:
+    last = (made.parent / "said.txt").read_text().rstrip().splitlines()[-1]
+    assert last.startswith("scale tiny: results/tiny/tables and results/tiny/figures, shown in results/tables")
+    assert both_have_nothing_to_do(project)
+    assert "Data and pipelines are up to date" in typed(project, "dvc repro")
 
 
-def test_a_changed_value_runs_what_depends_on_it_and_an_older_commit_comes_back(project: Path) -> None:
+def test_changed_values_run_what_depends_on_them_and_an_older_commit_comes_back(project: Path) -> None:
+    """A model more needs no new dvc.yaml."""
     change(project, "params/tiny.yaml", "steps: 4", "steps: 5")
-    assert "train toy/l2/seed0" not in planned(project)
+    change(project, "params/tiny.yaml", "models: [l2]", "models: [l2, l3]")
     said = typed(project, "snakemake -n --cores all results/tables/")
     assert "tasks.toy.variants.l2.run.training.steps has changed" in said
-    assert planned(project) == sorted([*OF_THE_MODEL, *WITH_THE_MODEL])
+    assert rules_of(said) == sorted([*OF_THE_MODEL, *OF_THE_MODEL, *WITH_THE_MODEL])
     older = (project / "results/tiny/tables/toy_likelihood.csv").read_bytes()
-    assert reran(project) == sorted([*OF_THE_MODEL, *WITH_THE_MODEL])
+    assert reran(project) == sorted([*OF_THE_MODEL, *OF_THE_MODEL, *WITH_THE_MODEL])
+    assert (project / "results/tiny/metrics/toy/l3.json").is_file()
     assert both_have_nothing_to_do(project)
     commit(project, "second")
     looking_changes_nothing(project)
@@ -93,48 +92,46 @@ def looking_changes_nothing(project: Path) -> None:
     change(project, "params/tiny.yaml", "steps: 6", "steps: 5")
 
 
-def test_snakemake_runs_it_and_dvc_takes_it_over(project: Path) -> None:
-    change(project, "params/tiny.yaml", "num_samples: 50, batch_size: 50", "num_samples: 40, batch_size: 40")
-    assert planned(project) == sorted(["evaluate_toy", *WITH_THE_LIKELIHOOD])
-    typed(project, EVERYTHING)
-    assert both_have_nothing_to_do(project)
+CODE = (  # a file, what stands in it once or first, by what it is replaced, what Snakemake runs, what DVC begins with
+    (
+        "stages/train.py",
+        "carry_over=run.carry_over)",
+        "carry_over=not run.carry_over)",
+        [*OF_THE_MODEL, *WITH_THE_MODEL],
+        {"train_toy@l2-0"},
+    ),
+    ("data/images/photos.py", "SHORTER_SIDE = ", "X = 1\nSHORTER_SIDE = ", [], set()),
+    (
+        "reporting/tables/toy_likelihood.py",
+        "COLUMNS = (",
+        "X = 1\nCOLUMNS = (",
+        ["table_toy_likelihood", "figure_toy_samples", "metrics", "settings", "table_claims"],
+        {"table_toy_likelihood", "figure_toy_samples", "metrics"},
+    ),
+    ("training/loop.py", '"""', '"""Another docstring. ', [], set()),
+    (
+        "stages/evaluate.py",
+        "        values = found.values()\n",
+        '        values = found.values()\n        values["nelbo"] *= 2\n',
+        ["evaluate_toy", *WITH_THE_LIKELIHOOD],
+        {"evaluate_toy@l2-0"},
+    ),
+)
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new", "expected"),
-    [
-        (
-            "stages/train.py",
-            "carry_over=run.carry_over)",
-            "carry_over=not run.carry_over)",
-            ["train_toy", "evaluate_toy", "sample_toy", *WITH_THE_MODEL],
-        ),
-        (
-            "stages/evaluate.py",
-            "        values = found.values()\n",
-            '        values = found.values()\n        values["nelbo"] *= 2\n',
-            ["evaluate_toy", *WITH_THE_LIKELIHOOD],
-        ),
-        ("data/images/photos.py", "SHORTER_SIDE = ", "X = 1\nSHORTER_SIDE = ", []),
-        (
-            "reporting/tables/toy_likelihood.py",
-            "COLUMNS = (",
-            "X = 1\nCOLUMNS = (",
-            ["table_toy_likelihood", "figure_toy_samples", "metrics", "settings", "table_claims"],
-        ),
-        ("training/loop.py", '"""', '"""Another docstring. ', []),
-    ],
-)  # fmt: skip
-def test_changed_code_runs_what_depends_on_it(
-    project: Path, file: str, old: str, new: str, expected: list[str]
-) -> None:
-    path = project / "src/mdm_prime" / file
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new, 1))
-    assert planned(project) == sorted(expected)
-    ran = reran(project)  # a stage whose inputs have come out the same is not among them
-    assert set(ran) <= {"settings", *expected}
-    assert {"settings", *expected[:1]} <= set(ran)
+def test_changed_code_runs_what_depends_on_it(project: Path) -> None:
+    for file, old, new, expected, begun in CODE:
+        path = project / "src/mdm_prime" / file
+        before = path.read_text()
+        assert old in before
+        path.write_text(before.replace(old, new, 1))
+        assert planned(project) == sorted(expected), file
+        typed(project, "dvc repro -q settings")
+        assert set(json.loads(typed(project, "dvc status --json"))) == begun, file
+        if (file, old) != CODE[-1][:2]:
+            path.write_text(before)
+    ran = reran(project)  # of the last change; a stage whose inputs have come out the same is not among them
+    assert {"evaluate_toy", "table_toy_likelihood"} <= set(ran) <= set(WITH_THE_LIKELIHOOD) | {"evaluate_toy"}
     assert both_have_nothing_to_do(project)
 
 
@@ -166,8 +163,8 @@ def test_a_clone_has_nothing_to_do(project: Path, tmp_path: Path) -> None:
 
 
 def test_an_experiment(project: Path) -> None:
-    typed(project, "dvc exp run --name longer -S params/tiny.yaml:tasks.toy.training.steps=5")
-    assert "longer" in typed(project, "dvc exp show --csv --only-changed")
+    typed(project, "dvc exp run --name fewer -S params/tiny.yaml:tasks.toy.evaluation.num_samples=40")
+    assert "fewer" in typed(project, "dvc exp show --csv --only-changed")
     assert both_have_nothing_to_do(project)
 
 
@@ -179,18 +176,10 @@ def test_dvc_from_nothing_gives_the_same_bytes(made: Path, tmp_path: Path) -> No
     assert both_have_nothing_to_do(again)
 
 
-def test_a_model_more_needs_no_new_dvc_yaml(project: Path) -> None:
-    change(project, "params/tiny.yaml", "models: [l2]", "models: [l2, l3]")
-    ran = reran(project)
-    assert {*OF_THE_MODEL, "table_toy_likelihood", "metrics"} <= set(ran)
-    assert (project / "results/tiny/metrics/toy/l3.json").is_file()
-    assert both_have_nothing_to_do(project)
-
-
-def test_what_is_ignored_and_what_git_keeps(made: Path) -> None:
-    kept = set(typed(made, "git ls-files results").split())
+def test_what_is_ignored_and_what_git_keeps(project: Path) -> None:
+    kept = set(typed(project, "git ls-files results").split())
     assert {"results/tiny/tables/claims.csv", "results/tiny/metrics/toy/l2.json", "results/tiny/settings.json"} <= kept
     assert "results/tiny/toy/likelihood/l2/seed0.json" in kept
     assert not [name for name in kept if "/data/" in name or name.endswith((".npy", ".safetensors", ".png"))]
     assert "results/tables" not in kept
-    assert typed(made, "git status --porcelain") == ""
+    assert typed(project, "git status --porcelain") == ""

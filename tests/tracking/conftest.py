@@ -8,6 +8,7 @@ import small_runs
 
 from mdm_prime import tracking
 from mdm_prime.tracking import journal, pipeline, runs
+from sharing import once_for_all
 
 
 @pytest.fixture(autouse=True)
@@ -28,9 +29,11 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def small_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results folder of a pipeline that trained, evaluated and sampled three models; not to be changed."""
-    results = tmp_path_factory.mktemp("runs") / "results"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        small_runs.make(results)
-    assert pipeline.mirror(results, 300.0)
-    return results
+    with once_for_all(tmp_path_factory, "runs") as (folder, is_first):
+        if is_first:
+            folder.mkdir()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+                small_runs.make(folder / "results")
+            assert pipeline.mirror(folder / "results", 300.0)
+    return folder / "results"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import socket
@@ -13,15 +15,14 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mdm_prime.tracking import pipeline
 
 READ = """
-import json, sys
+import contextlib, json, sys
 from mlflow import MlflowClient
-client = MlflowClient(tracking_uri=sys.argv[1])
-experiment = client.get_experiment_by_name("mdm-prime").experiment_id
-found = []
-for run in client.search_runs([experiment], sys.argv[2], max_results=1000):
+def read(client, run):
     history = {k: [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, k)] for k in run.data.metrics}
     files = {}
     for folder in ("", "tables", "figures"):
@@ -30,37 +31,53 @@ for run in client.search_runs([experiment], sys.argv[2], max_results=1000):
                 with open(client.download_artifacts(run.info.run_id, file.path), "rb") as content:
                     files[file.path] = content.read().decode("latin-1")
     info = {"id": run.info.run_id, "name": run.info.run_name, "status": run.info.status, "end": run.info.end_time}
-    found.append(info | {"params": run.data.params, "tags": run.data.tags, "history": history, "files": files})
-print(json.dumps(found))
+    return info | {"params": run.data.params, "tags": run.data.tags, "history": history, "files": files}
+for line in sys.stdin:
+    uri, text, whole = json.loads(line)
+    with contextlib.redirect_stdout(sys.stderr):
+        client = MlflowClient(tracking_uri=uri)
+        experiment = client.get_experiment_by_name("mdm-prime").experiment_id
+        runs = client.search_runs([experiment], text, max_results=1000)
+        found = [read(client, run) if whole else run.info.run_name for run in runs]
+    print(json.dumps(found), flush=True)
 """
 
-FIND = """
-import json, sys
-from mlflow import MlflowClient
-client = MlflowClient(tracking_uri=sys.argv[1])
-experiment = client.get_experiment_by_name("mdm-prime").experiment_id
-print(json.dumps([[run.info.run_name for run in client.search_runs([experiment], text)] for text in sys.argv[2:]]))
-"""
+
+@functools.cache
+def reader() -> subprocess.Popen[str]:
+    """One process for all questions, since importing mlflow takes seconds; it ends with this one, or at an error."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", READ],
+        env=pipeline.mlflow_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(process.kill)
+    return process
+
+
+def _answer(uri: str, filter_string: str, *, whole: bool) -> Any:
+    process = reader()
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(json.dumps([uri, filter_string, whole]) + "\n")
+    process.stdin.flush()
+    line = process.stdout.readline()
+    if not line:
+        reader.cache_clear()
+        pytest.fail(f"{uri}: the reader of the store has ended with {process.wait()}")
+    return json.loads(line)
 
 
 def found_by(uri: str, *filter_strings: str) -> list[set[str]]:
     """The names of the runs that each search string finds."""
-    command = [sys.executable, "-c", FIND, uri, *filter_strings]
-    done = subprocess.run(command, env=pipeline.mlflow_environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return [set(names) for names in json.loads(done.stdout)]
+    return [set(_answer(uri, text, whole=False)) for text in filter_strings]
 
 
 def search(uri: str, filter_string: str = "") -> list[dict[str, Any]]:
     """The runs that a search string finds, with every point and every artifact."""
-    done = subprocess.run(
-        [sys.executable, "-c", READ, uri, filter_string],
-        env=pipeline.mlflow_environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+    found: list[dict[str, Any]] = _answer(uri, filter_string, whole=True)
     return found
 
 

@@ -68,20 +68,16 @@ def expected() -> Counter[tuple[str, str, int, float]]:
     return Counter(losses + [(names[number], "learning_rate", step, 0.1) for number, step in steps])
 
 
-def test_sixteen_stages_at_once_lose_nothing(written: tuple[Path, str]) -> None:
+def test_sixteen_stages_and_sixteen_mirrors_at_once_lose_nothing_and_double_nothing(written: tuple[Path, str]) -> None:
     results, parent = written
+    mirrors = [pipeline.mirror_process(results) for _ in range(WRITERS)]
+    assert [process and process.wait(300) for process in mirrors] == [0] * WRITERS
+    assert points(results) == expected()
     tracking.finish_pipeline(results, parent, "FINISHED")
     assert pipeline.mirror(results, 300)
     assert points(results) == expected()
     assert points(results).total() == WRITERS * POINTS * 2
     assert store.waiting(results) == (0, 0)
-
-
-def test_sixteen_mirrors_at_once_lose_nothing_and_double_nothing(written: tuple[Path, str]) -> None:
-    results, _ = written
-    mirrors = [pipeline.mirror_process(results) for _ in range(WRITERS)]
-    assert [process and process.wait(300) for process in mirrors] == [0] * WRITERS
-    assert points(results) == expected()
     with closing(sqlite3.connect(results / "mlflow.db")) as database:
         names = Counter(name for (name,) in database.execute("SELECT name FROM runs"))
     assert names == Counter(["pipeline smoke", *(f"train text/l{number}/seed0" for number in range(WRITERS))])

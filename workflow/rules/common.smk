@@ -47,13 +47,14 @@ onstart:
         os._exit(2)
     FAILURES.parent.mkdir(parents=True, exist_ok=True)
     FAILURES.unlink(missing_ok=True)
-    started = subprocess.run([*shlex.split(CLI), "pipeline", "start"], capture_output=True, text=True)
-    sys.stderr.write(started.stderr)
-    os.environ["MDM_PRIME_PARENT_RUN"] = started.stdout.strip()
+    if OWN_RUN:
+        started = subprocess.run([*shlex.split(CLI), "pipeline", "start"], capture_output=True, text=True)
+        sys.stderr.write(started.stderr)
+        os.environ["MDM_PRIME_PARENT_RUN"] = started.stdout.strip()
 
 
 onsuccess:
-    subprocess.run([*shlex.split(CLI), "pipeline", "finished"])
+    finish_run("finished")
     unfinished = set(workflow.dag.needrun_jobs())
     agreement.hand_over_to_dvc(str(PARAMS), [file for job in workflow.dag.jobs if job not in unfinished for file in job.output])
     if all(Path(file).is_file() for file in EVERYTHING):
@@ -61,13 +62,19 @@ onsuccess:
 
 
 onerror:
-    subprocess.run([*shlex.split(CLI), "pipeline", "failed"])
+    finish_run("failed")
     if FAILURES.is_file():
         say_at_the_end(*(f"mdm-prime: {line}" for line in FAILURES.read_text(encoding="utf-8").splitlines()))
 
 
+OWN_RUN = not os.environ.get("MDM_PRIME_PARENT_RUN")  # else the stages belong to a run that somebody else ends
 FAILURES = ROOT.resolve() / "log" / "failures.txt"  # the one line of each stage that failed
 os.environ["MDM_PRIME_FAILURES"] = str(FAILURES)
+
+
+def finish_run(how):
+    if OWN_RUN:
+        subprocess.run([*shlex.split(CLI), "pipeline", how])
 
 
 def say_at_the_end(*lines):

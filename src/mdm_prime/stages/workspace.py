@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mdm_prime import files, hints
@@ -15,6 +14,9 @@ from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.stages import gpus
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Workspace:
 
         Raises UserError for a GPU that is not there.
         """
+        import torch  # here, since the stage that makes data does without, and it takes seconds
+
         compute = self.config.compute
         torch.set_num_threads(compute.threads)
         if compute.device == "cuda" and not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""`mdm-prime ui` in a real browser: what a person sees of a pipeline's runs. Screenshots: build/ui/."""
+"""`mdm-prime ui`: what it serves, to whom, what it refuses, and what a person sees of it in a browser (build/ui/)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import re
 import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,10 @@ import small_runs
 from mlflow_store import free_port, search
 
 from browser import drawn, look, serving, text_of
+from mdm_prime import tracking
+from mdm_prime.errors import UserError
 
-pytestmark = pytest.mark.browser
+in_a_browser = pytest.mark.browser
 TABLE = 935  # pixels of the table in a window of 1600, beside the menu and the pane of the assistant
 
 
@@ -35,6 +38,40 @@ def experiment(printed: list[str]) -> str:
     return printed[0].partition("/runs")[0]
 
 
+def test_ui_lists_the_runs_on_this_machine_only(small_results: Path, printed: list[str]) -> None:
+    address = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/#/experiments/(\w+)/runs\S+", printed[0])
+    assert address, printed
+    port = int(address.group(1))
+    with urllib.request.urlopen(printed[0], timeout=300) as page:  # noqa: S310
+        assert "<title>MLflow</title>" in page.read().decode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/runs/search",
+        json.dumps({"experiment_ids": [address.group(2)]}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310
+        assert len(json.load(answer)["runs"]) == 11
+    listening = re.findall(rf"(\w+):{port:04X} 00000000:0000 0A", Path("/proc/net/tcp").read_text())
+    assert listening == ["0100007F"]
+    assert f":{port:04X} 0000" not in Path("/proc/net/tcp6").read_text()
+    with pytest.raises(UserError, match=f"port {port}: cannot be used"):
+        tracking.ui(small_results, port)
+    assert not (small_results / "mlartifacts" / "mlartifacts").exists()
+    assert not (small_results / "mlruns").exists()
+
+
+def test_ui_without_runs_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no run; make some with: snakemake --cores all results/tables/"):
+        tracking.ui(tmp_path, 5000)
+
+
+def test_ui_names_a_server_that_is_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://example.org")
+    with pytest.raises(UserError, match="open its address in a browser"):
+        tracking.ui(tmp_path, 5000)
+
+
+@in_a_browser
 def test_the_page_of_runs_lists_them(printed: list[str], ids: dict[str, str]) -> None:
     text = look(printed[0], "runs")
     assert len(ids) == 11
@@ -46,6 +83,7 @@ def test_the_page_of_runs_lists_them(printed: list[str], ids: dict[str, str]) ->
     assert " masked " in text
 
 
+@in_a_browser
 def test_the_page_of_losses_has_both_for_every_model_on_the_screen(printed: list[str]) -> None:
     page = drawn(printed[1], "losses")
     text = text_of(page)
@@ -62,6 +100,7 @@ def test_the_page_of_losses_has_both_for_every_model_on_the_screen(printed: list
         assert int(pinned) + left + width <= TABLE, name
 
 
+@in_a_browser
 def test_a_run_shows_its_metrics_parameters_and_tags(experiment: str, ids: dict[str, str]) -> None:
     text = look(f"{experiment}/runs/{ids['evaluate text/l2/seed0']}", "run")
     for name, value in (("nelbo", "5.95"), ("joint_loss", "5.7"), ("num_subtokens", "2"), ("num_samples", "256")):
@@ -73,11 +112,13 @@ def test_a_run_shows_its_metrics_parameters_and_tags(experiment: str, ids: dict[
     assert re.search(r"weights\.sha256\s*: [0-9a-f]{64}", text)
 
 
+@in_a_browser
 def test_a_training_has_charts(experiment: str, ids: dict[str, str]) -> None:
     text = look(f"{experiment}/runs/{ids['train text/l2/seed0']}/model-metrics", "metrics")
     assert "Model metrics (2)" in text
 
 
+@in_a_browser
 def test_artifacts_are_shown(experiment: str, ids: dict[str, str]) -> None:
     pipeline = f"{experiment}/runs/{ids['pipeline smoke']}/artifacts"
     text = look(f"{pipeline}/figures/text_samples.png", "figure")
@@ -89,6 +130,7 @@ def test_artifacts_are_shown(experiment: str, ids: dict[str, str]) -> None:
     assert "Return the value, in 4 sub-tokens." in text
 
 
+@in_a_browser
 def test_three_models_compared(experiment: str, ids: dict[str, str]) -> None:
     names = [f"evaluate text/l{ell}/seed0" for ell in small_runs.LOSSES]
     chosen = urllib.parse.urlencode({"runs": json.dumps([ids[name] for name in names]), "experiments": '["1"]'})
