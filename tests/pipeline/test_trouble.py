@@ -102,9 +102,25 @@ def test_after_a_kill_of_all_snakemake_goes_on(project: Path) -> None:
     with start(project, EVERYTHING) as process:
         end(project, process)
     change(project, "params/tiny.yaml", "steps: 4", "steps: 5")
+    assert last_word(project, EVERYTHING).endswith(
+        "left its lock here; if none runs in this folder: snakemake --unlock"
+    )
     typed(project, "snakemake --unlock")
     typed(project, EVERYTHING)
     assert both_have_nothing_to_do(project)
+
+
+def last_word(folder: Path, command: str) -> str:
+    """The last line of a command that is refused."""
+    return typed(folder, command, 2).rstrip().splitlines()[-1]
+
+
+def test_two_snakemake_at_once(project: Path) -> None:
+    with start(project, EVERYTHING) as process:
+        line = "mdm-prime: a Snakemake is at work in this folder (process {}); wait until it has ended, then try again"
+        assert last_word(project, EVERYTHING) == line.format(process.pid)
+        assert "Nothing" not in typed(project, f"{EVERYTHING} --dry-run")
+        end(project, process)
 
 
 def test_two_dvc_at_once(project: Path) -> None:

@@ -74,7 +74,7 @@ def test_sixteen_stages_at_once_lose_nothing(written: tuple[Path, str]) -> None:
     assert pipeline.mirror(results, 300)
     assert points(results) == expected()
     assert points(results).total() == WRITERS * POINTS * 2
-    assert store.waiting(results) == (0, 0)
+    assert pipeline.waiting(results) == (0, 0)
 
 
 def test_sixteen_mirrors_at_once_lose_nothing_and_double_nothing(written: tuple[Path, str]) -> None:
@@ -98,4 +98,4 @@ def test_what_is_in_the_store_is_not_sent_again(tmp_path: Path, monkeypatch: pyt
     store.mirror(tmp_path)
     assert sent == [tmp_path]
     (tmp_path / "mlflow.db").unlink()
-    assert store.waiting(tmp_path) == (1, 0)
+    assert pipeline.waiting(tmp_path) == (1, 0)
