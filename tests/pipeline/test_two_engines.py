@@ -111,8 +111,8 @@ def test_snakemake_runs_it_and_dvc_takes_it_over(project: Path) -> None:
         ),
         (
             "stages/evaluate.py",
-            "        values = found.values()\n",
-            '        values = found.values()\n        values["nelbo"] *= 2\n',
+            "        values, estimates = saved(run, found)\n",
+            '        values, estimates = saved(run, found)\n        values["nelbo"] *= 2\n',
             ["evaluate_toy", *WITH_THE_LIKELIHOOD],
         ),
         ("data/images/photos.py", "SHORTER_SIDE = ", "X = 1\nSHORTER_SIDE = ", []),
