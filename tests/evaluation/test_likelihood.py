@@ -176,6 +176,39 @@ def test_numbers_of_masks_and_sequences_are_spread_evenly():
     assert len(rows) == 1000
 
 
+@pytest.mark.parametrize("carry_over", [True, False])
+@pytest.mark.parametrize("kind", ["posterior", "random"])
+def test_masks_of_whole_tokens_agree_with_enumeration(kind, carry_over):
+    """All sets of positions; at the true posterior the entropy, at any other network not below it."""
+    x, p = random_joint(5, 3, seed=2)
+    subtokenizer = Subtokenizer(5, 2)
+    tokens, p = in_proportion(x, p, 6000)
+    denoiser = posterior_denoiser(x, p, subtokenizer) if kind == "posterior" else random_denoiser(subtokenizer, 3)
+    found = estimate(denoiser, tokens, subtokenizer, num_samples=len(tokens), whole_tokens=True, carry_over=carry_over)
+    masks, weights = all_masks(3, 1)
+    expected = 0.0
+    for mask, weight in zip(masks, weights.tolist(), strict=True):
+        y = subtokenizer.encode(x).masked_fill(mask, subtokenizer.mask_id)
+        everywhere = torch.ones(len(x), 3, dtype=torch.bool)
+        log_probs = denoiser(y, torch.zeros(len(x)), everywhere).log_softmax(-1).view(len(x), 3, 5)
+        costs = -log_probs.gather(-1, x[..., None]).squeeze(-1).nan_to_num(posinf=0.0)  # what p never gives
+        expected += weight * float(p @ (costs * mask[:, 0]).sum(-1))
+    close(found.nelbo, expected / 3)
+    assert found.joint_loss == found.nelbo
+    if kind == "posterior":
+        assert expected == pytest.approx(entropy(p))
+    else:
+        assert expected > entropy(p) + 0.1
+
+
+def test_of_one_subtoken_both_masks_are_the_same():
+    x, p = random_joint(5, 2, seed=1)
+    tokens, _ = in_proportion(x, p, 500)
+    denoiser = random_denoiser(Subtokenizer(5, 1), 2)
+    found = [estimate(denoiser, tokens, Subtokenizer(5, 1), whole_tokens=whole) for whole in (False, True)]
+    assert found[0].nelbo == pytest.approx(found[1].nelbo, rel=1e-12)
+
+
 def test_every_sequence_is_used_equally_often():
     """With one masked token a sequence costs -log p(x), so the mean over whole rounds is exact."""
     costs = torch.randn(9, generator=torch.Generator().manual_seed(0), dtype=torch.float64).log_softmax(-1)

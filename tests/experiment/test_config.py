@@ -59,7 +59,7 @@ def test_every_scale_of_the_project_loads(path: Path) -> None:
         ("tasks.text.training.steps", REMOVED, "tasks.text.training.steps: missing"),
         ("tasks.text.data.hub", {}, "tasks.text.data.hub.path: missing"),
         ("tasks.text.data.kind", REMOVED, "tasks.text.data.kind: missing; allowed: known_entropy, text, toy, "),
-        ("tasks.text.samplers", [{}], "tasks.text.samplers.0.kind: missing; allowed: ancestral, euler, first_hitting"),
+        ("tasks.text.samplers", [{}], "tasks.text.samplers.0.kind: missing; allowed: ancestral, euler, first_hitting, ordered"),
         # wrong types
         ("tasks", None, "tasks: is null; should be a mapping"),
         ("tasks", [1], "tasks: is [1]; should be a mapping"),
@@ -147,7 +147,7 @@ def test_every_scale_of_the_project_loads(path: Path) -> None:
         (
             "tasks.text.samplers",
             [{"kind": "best"}],
-            'tasks.text.samplers.0.kind: is "best"; allowed: ancestral, euler, first_hitting',
+            'tasks.text.samplers.0.kind: is "best"; allowed: ancestral, euler, first_hitting, ordered',
         ),
         ("tasks.toy.sampling.prefix", "The", "tasks.toy.sampling.prefix: is for text only"),
         ("tasks.text.sampling.seed", 256, "tasks.text.sampling.seed: is 256; should be less than 256"),
@@ -165,6 +165,16 @@ def test_every_scale_of_the_project_loads(path: Path) -> None:
             "tasks.text.evaluation.num_samples",
             1,
             "tasks.text.evaluation.num_samples: is 1; should be greater than or equal to 2",
+        ),
+        (
+            "tasks.text.evaluation.exact",
+            {"orders": ["left_to_right", "by_heart"], "num_sequences": 8, "batch_size": 8},
+            'tasks.text.evaluation.exact.orders.1: is "by_heart"; should be one of left_to_right, lowest_entropy, random,',
+        ),
+        (
+            "tasks.text.evaluation.exact",
+            {"orders": ["random", "random"], "num_sequences": 8, "batch_size": 8},
+            'tasks.text.evaluation.exact.orders: is ["random", "random"]; a value stands twice',
         ),
         ("compute.device", "tpu", "compute.device: is \"tpu\"; should be 'auto', 'cpu' or 'cuda'"),
         ("compute.threads", 0, "compute.threads: is 0; should be greater than 0"),

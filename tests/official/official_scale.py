@@ -19,7 +19,7 @@ compute: {device: cpu}
 tasks:
   text:
     data: {kind: text, vocab_size: 300, length: 16, heldout_fraction: 0.5}
-    evaluation: {num_samples: 60, batch_size: 8}
+    evaluation: {num_samples: 60, batch_size: 8, exact: null}
     samplers: [{kind: ancestral, num_steps: 4}]
     sampling: {num_samples: 3, batch_size: 2}
     models: [arm, l1, l2]

@@ -10,7 +10,7 @@ from torch import nn
 
 from mdm_prime import files
 from mdm_prime.errors import UserError
-from mdm_prime.evaluation import likelihood
+from mdm_prime.evaluation import exact, likelihood
 from mdm_prime.stages import sample as stage
 from mdm_prime.stages import shards as shards_module
 from mdm_prime.stages.shards import ranges, resume, weights_hash
@@ -167,7 +167,8 @@ def counted_losses(monkeypatch, last=None):
 @pytest.fixture
 def half_evaluated(trained, monkeypatch):
     """Three of five parts are finished; and what the whole evaluation gave before."""
-    trained.set("known_entropy", "evaluation", num_samples=90, batch_size=10)
+    values = {"orders": ["random"], "num_sequences": 30, "batch_size": 10}
+    trained.set("known_entropy", "evaluation", num_samples=90, batch_size=10, exact=values)
     assert trained.run("evaluate", RUN) == 0
     whole = likelihoods(trained)
     trained.set("known_entropy", "evaluation", shard_size=20)
@@ -182,12 +183,34 @@ def half_evaluated(trained, monkeypatch):
 def test_neither_shards_nor_kills_change_a_bit_of_a_likelihood(half_evaluated, monkeypatch):
     workplace, whole = half_evaluated
     folder = workplace.file(RUN, "likelihood.json").parent / ".seed0-shards"
-    assert sorted(path.name for path in folder.iterdir()) == ["0.npz", "1.npz", "2.npz", "identity.json"]
+    found = sorted(path.name for path in (folder / "bound").iterdir())
+    assert found == ["0.npz", "1.npz", "2.npz", "identity.json"]
     seen = counted_losses(monkeypatch)
     assert workplace.run("evaluate", RUN) == 0
-    assert seen == [10] * 3
+    assert seen == [10] * (3 + 9)  # what was left of the bound, and the one of whole tokens
     assert likelihoods(workplace) == whole
     assert not folder.exists()
+
+
+def test_a_kill_among_exact_values_leaves_what_is_finished(half_evaluated, monkeypatch):
+    workplace, whole = half_evaluated
+    seen = []
+
+    def log_probs(denoiser, x, *rest, original=exact.sequence_log_prob, **options):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(len(x))
+        return original(denoiser, x, *rest, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exact, "sequence_log_prob", log_probs)
+        assert workplace.run("evaluate", RUN) == 130
+    seen[:] = [0]
+    losses = counted_losses(monkeypatch)
+    monkeypatch.setattr(exact, "sequence_log_prob", log_probs)
+    assert workplace.run("evaluate", RUN) == 0
+    assert (losses, seen) == ([], [0, 10])
+    assert likelihoods(workplace) == whole
 
 
 @pytest.mark.parametrize("other", ["weights", "seed", "shard_size", "data"])
@@ -203,7 +226,7 @@ def test_parts_of_another_likelihood_are_not_used(half_evaluated, monkeypatch, o
         workplace.set("known_entropy", "evaluation", **{other: {"seed": 1, "shard_size": 30}[other]})
     seen = counted_losses(monkeypatch)
     assert workplace.run("evaluate", RUN) == 0
-    assert seen == [10] * 9
+    assert seen == [10] * (9 + 9)
     assert (likelihoods(workplace) == whole) == (other == "shard_size")
 
 
