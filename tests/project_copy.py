@@ -25,7 +25,7 @@ tasks:
     training: {steps: 4, batch_size: 8, warmup_steps: 1, log_every: 2, checkpoint_every: 2}
     models: [l2]
     seeds: [0]
-    evaluation: {num_samples: 50, batch_size: 50}
+    evaluation: {num_samples: 50, batch_size: 50, exact: {num_sequences: 20, batch_size: 20}}
     sampling: {num_samples: 20, batch_size: 20}
 """
 

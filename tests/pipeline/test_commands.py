@@ -90,9 +90,7 @@ def test_a_change_for_one_variant_plans_what_depends_on_it(finished: Path) -> No
     try:
         path.write_text("# a comment\n" + before)
         assert planned(finished, scale="smoke") == []
-        path.write_text(
-            before.replace("      l2-plain: {", "      l2: {training: {learning_rate: 0.004}}\n      l2-plain: {")
-        )
+        path.write_text(before.replace("l2: {seeds: [0, 1]}", "l2: {seeds: [0, 1], training: {learning_rate: 0.004}}"))
         rules = planned(finished, scale="smoke")
         stages = {rule: rules.count(rule) for rule in rules if not rule.startswith(("table_", "figure_"))}
         assert stages == {"train_text": 2, "evaluate_text": 2, "sample_text": 1, "metrics": 1, "settings": 1}

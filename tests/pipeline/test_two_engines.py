@@ -111,8 +111,8 @@ CODE = (  # a file, what stands in it once or first, by what it is replaced, wha
     ("training/loop.py", '"""', '"""Another docstring. ', [], set()),
     (
         "stages/evaluate.py",
-        "        values = found.values()\n",
-        '        values = found.values()\n        values["nelbo"] *= 2\n',
+        "        values, estimates = saved(run, found)\n",
+        '        values, estimates = saved(run, found)\n        values["nelbo"] *= 2\n',
         ["evaluate_toy", *WITH_THE_LIKELIHOOD],
         {"evaluate_toy@l2-0"},
     ),
