@@ -6,16 +6,20 @@ from pathlib import Path
 import pytest
 from synthetic_results import Tree, make_tree, write_figures, write_tables
 
-from mdm_prime.experiment import layout
+from mdm_prime.experiment import config, layout
+from sharing import once_for_all
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """All inputs, tables and figures. Read only."""
-    tree = make_tree(tmp_path_factory.mktemp("finished"))
-    write_tables(tree)
-    write_figures(tree)
-    return tree
+    with once_for_all(tmp_path_factory, "reporting") as (folder, is_first):
+        if is_first:
+            folder.mkdir()
+            tree = make_tree(folder)
+            write_tables(tree)
+            write_figures(tree)
+    return Tree(config.load(folder / "tiny.yaml"), folder / "results")
 
 
 @pytest.fixture
