@@ -278,20 +278,8 @@ def test_snakemake_lock(monkeypatch):
     has_state(doctor.snakemake(scene_of()), "ok")
     (locks / "0.output.lock").write_text("results/tables/claims.csv")
     has_state(doctor.snakemake(scene_of()), "failure", "snakemake --unlock")
-    monkeypatch.setattr(doctor, "running_snakemake", lambda: 4711)
+    monkeypatch.setattr(doctor.lock, "running", lambda: 4711)
     has_state(doctor.snakemake(scene_of()), "failure", "process 4711", "wait")
-
-
-@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="no /proc")
-def test_a_running_snakemake_is_seen_in_its_folder_only(tmp_path):
-    (tmp_path / "other").mkdir()
-    (tmp_path / "snakemake").write_text("print(flush=True); input()")
-    for folder, seen in ((tmp_path, True), (tmp_path / "other", False)):
-        command = [sys.executable, str(tmp_path / "snakemake")]
-        with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            process.stdout.readline()
-            assert doctor.running_snakemake() == (process.pid if seen else None)
-            process.communicate("\n")
 
 
 def test_leftovers():

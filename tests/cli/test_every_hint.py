@@ -24,9 +24,7 @@ TEXT, DIGITS = ROOT / "text", ROOT / "digits"
 WITHOUT_A_SCALE = {  # commands in the package that need none, or a user's choice, and where they stand
     ("mdm-prime pipeline send", "tracking/pipeline.py"),
     ("mdm-prime import-checkpoint", "official/imported.py"),
-    ("snakemake --unlock", "cli/doctor.py"),
-    ("snakemake --cores all results", "tracking/pipeline.py"),
-    ("snakemake --cores all results", "tracking/server.py"),
+    ("snakemake --unlock", "engines/lock.py"),
 }
 ALL_OF_A_SCALE = ("cli/main.py", "engines/dvc_file.py")  # examples of the help; stages with their own params
 
@@ -58,6 +56,10 @@ def said(*arguments):
     with redirect_stderr(StringIO()) as err:
         assert cli.main(["--params", MINE, *arguments]) == 2
     return err.getvalue()
+
+
+def no_run_is_there():
+    return said("ui")
 
 
 def data_is_missing():
@@ -194,6 +196,7 @@ def target(path):
 
 TABLES = target("results/tables/")
 KINDS = {  # in this order: each leaves the project as the next needs it
+    no_run_is_there: TABLES,
     data_is_missing: data_verb("data", "text"),
     data_is_of_another_shape: data_verb("data", "text"),
     data_is_of_another_vocabulary: data_verb("data", "text"),

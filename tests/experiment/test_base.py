@@ -143,6 +143,8 @@ def test_every_kind_of_data_has_defaults(kind: str) -> None:
         ({"a": {"kind": "x", "b": 1}}, {"a": {"kind": "x", "c": 2}}, {"a": {"kind": "x", "b": 1, "c": 2}}),
         ({"a": {"kind": "x", "b": 1}}, {"a": {"kind": "y", "c": 2}}, {"a": {"kind": "y", "c": 2}}),
         ({"a": {"b": 1}}, {"a": {"kind": "y", "c": 2}}, {"a": {"b": 1, "kind": "y", "c": 2}}),
+        ({"a": {"b": 1}}, {"a": {"checkpoint": {"c": 2}}}, {"a": {"checkpoint": {"c": 2}}}),
+        ({"a": {"checkpoint": {"b": 1}}}, {"a": {"checkpoint": {"c": 2}}}, {"a": {"checkpoint": {"b": 1, "c": 2}}}),
     ],
 )
 def test_mappings_are_joined_key_by_key_and_everything_else_replaced(
@@ -172,6 +174,14 @@ def test_another_kind_of_network_replaces_the_default(tmp_path: Path) -> None:
     assert config.load(write(tmp_path, values)).task("mine").network.kind == "dit"
     values["tasks"]["mine"]["network"] = {"kind": "mlp", "width": 8, "blocks": 1, "time_conditioning": False}
     assert config.load(write(tmp_path, values)).task("mine").network.model_dump() == values["tasks"]["mine"]["network"]
+
+
+def test_a_checkpoint_called_as_a_variant_of_the_base_has_nothing_of_it(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_bytes((PARAMS / "base.yaml").read_bytes())
+    mixture = {"checkpoint": {"format": "official-image", "address": "mixture.pth"}}
+    task = {"data": {"kind": "digits"}, "models": ["mixture"], "variants": {"mixture": mixture}}
+    path = write(tmp_path, {"base": "base.yaml", "tasks": {"mine": task}})
+    assert config.load(path).task("mine").variant("mixture").network == {}
 
 
 # ---- what is wrong --------------------------------------------------------------------------------------------------

@@ -85,10 +85,23 @@ def test_while_snakemake_is_at_work_and_after_it_was_killed(project: Path) -> No
     with start(project, EVERYTHING) as process:
         said = typed(project, "dvc repro -f table_claims", 255)
         assert "snakemake is at work here; wait until it has ended" in said
+        line = "mdm-prime: a Snakemake is at work in this folder (process {}); wait until it has ended, then try again"
+        assert last_word(project, EVERYTHING) == line.format(process.pid)
+        assert "Nothing" not in typed(project, f"{EVERYTHING} --dry-run")
         end(project, process)
+    change(project, "params/tiny.yaml", "steps: 4", "steps: 5")
+    assert last_word(project, EVERYTHING).endswith(
+        "left its lock here; if none runs in this folder: snakemake --unlock"
+    )
+    change(project, "params/tiny.yaml", "steps: 5", "steps: 4")
     typed(project, "snakemake --unlock")
     typed(project, EVERYTHING)
     assert both_have_nothing_to_do(project)
+
+
+def last_word(folder: Path, command: str) -> str:
+    """The last line of a command that is refused."""
+    return typed(folder, command, 2).rstrip().splitlines()[-1]
 
 
 @pytest.mark.parametrize("how", ["lost", "damaged"])

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from synthetic_results import Tree, tiny_config, write_tables
 
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
+from mdm_prime.files import read_json, write_json
 from mdm_prime.reporting import declared, drawing
 from mdm_prime.reporting.drawing import look_of_model
 from mdm_prime.reporting.image_pages import TINT, Block, colours, hatching, mosaic, page, tinted
@@ -58,6 +60,17 @@ def test_figures_fit_a_page(finished: Tree, name: str) -> None:
     width, height = drawn(finished, name).get_size_inches()
     assert width == drawing.PAGE
     assert height < 10
+
+
+@pytest.mark.parametrize("name", ["image_samples", "image_imputation", "image_denoising"])
+def test_an_imported_network_is_named_by_what_its_file_says(finished: Tree, tmp_path: Path, name: str) -> None:
+    shutil.copytree(finished.root, tmp_path / finished.root.name)
+    tree = Tree(finished.config, tmp_path)
+    for path in tree.root.glob("*/samples/**/samples.json"):
+        write_json(path, read_json(path) | {"components": 4})
+    said = "".join(texts(drawn(tree, name)))
+    assert "MDM-Mixture" in said
+    assert "MDM-Prime" not in said
 
 
 def test_colours() -> None:

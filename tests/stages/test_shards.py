@@ -1,5 +1,8 @@
 """Finished parts outlive a kill and are used by the same computation only."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from mdm_prime import files
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
 from mdm_prime.stages import sample as stage
+from mdm_prime.stages import shards as shards_module
 from mdm_prime.stages.shards import ranges, resume, weights_hash
 from mdm_prime.training import checkpoint
 
@@ -20,6 +24,7 @@ def test_finished_parts_are_kept(tmp_path):
     assert list(shards.missing()) == [0, 1, 2]
     shards.save(2, x=np.array([5, 6]))
     shards.save(0, x=np.array([1]))
+    del shards
     again = resume(tmp_path / "parts", {"seed": 0}, 3)
     assert list(again.missing()) == [1]
     again.save(1, x=np.array([2, 3, 4]))
@@ -32,6 +37,34 @@ def test_finished_parts_are_kept(tmp_path):
 def test_parts_of_something_else_are_removed(tmp_path, identity, count):
     resume(tmp_path / "parts", {"seed": 0}, 3).save(0, x=np.zeros(1))
     assert list(resume(tmp_path / "parts", identity, count).missing()) == list(range(count))
+
+
+def test_processes_share_the_parts_of_one_computation(tmp_path, monkeypatch):
+    """Each takes what no other has; what a process that died had taken is taken by those that go on."""
+    monkeypatch.setattr(shards_module, "POLL", 0.0)
+    first, second = (resume(tmp_path / "parts", {"seed": 0}, 4) for _ in range(2))
+    ours, theirs = first.claimed(), second.claimed()
+    assert (next(ours), next(theirs)) == (0, 1)
+    first.save(0, x=np.zeros(1))
+    assert next(ours) == 2
+    first.save(2, x=np.zeros(1))
+    theirs.close()
+    for index in ours:
+        first.save(index, x=np.zeros(1))
+    assert list(second.claimed()) == []
+    assert second.joined()["x"].tolist() == [0.0] * 4
+    first.remove()
+    assert second.joined()["x"].tolist() == [0.0] * 4, "the last one removes them"
+    second.remove()
+    assert not (tmp_path / "parts").exists()
+
+
+def test_parts_in_use_are_not_removed_by_another_computation(tmp_path):
+    first = resume(tmp_path / "parts", {"seed": 0}, 1)
+    with pytest.raises(UserError, match="another process computes this with other parameters"):
+        resume(tmp_path / "parts", {"seed": 1}, 1)
+    del first
+    assert list(resume(tmp_path / "parts", {"seed": 1}, 1).missing()) == [0]
 
 
 def test_a_damaged_part_is_one_line_and_made_again(tmp_path):
@@ -98,6 +131,19 @@ def test_neither_shards_nor_kills_change_a_bit(trained, monkeypatch):
     assert drawn == [("euler", range(40, 60)), ("euler", range(60, 70))]
     assert samples(trained) == whole
     assert not kept.exists()
+
+
+def test_two_processes_draw_the_same_as_one(trained):
+    assert trained.run("sample", RUN) == 0
+    whole = samples(trained)
+    trained.set("known_entropy", "sampling", shard_size=10)
+    for name in ("samples.npy", "samples.json"):
+        trained.file(RUN, name).unlink()
+    command = [sys.executable, "-m", "mdm_prime.cli.main", *trained.arguments("sample", RUN)]
+    processes = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait(300) for process in processes] == [0, 0]
+    assert samples(trained) == whole
+    assert not list(trained.file(RUN, "samples.npy").parent.parent.glob(".*"))
 
 
 def likelihoods(workplace):

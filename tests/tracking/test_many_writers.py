@@ -77,7 +77,7 @@ def test_sixteen_stages_and_sixteen_mirrors_at_once_lose_nothing_and_double_noth
     assert pipeline.mirror(results, 300)
     assert points(results) == expected()
     assert points(results).total() == WRITERS * POINTS * 2
-    assert store.waiting(results) == (0, 0)
+    assert pipeline.waiting(results) == (0, 0)
     with closing(sqlite3.connect(results / "mlflow.db")) as database:
         names = Counter(name for (name,) in database.execute("SELECT name FROM runs"))
     assert names == Counter(["pipeline smoke", *(f"train text/l{number}/seed0" for number in range(WRITERS))])
@@ -94,4 +94,4 @@ def test_what_is_in_the_store_is_not_sent_again(tmp_path: Path, monkeypatch: pyt
     store.mirror(tmp_path)
     assert sent == [tmp_path]
     (tmp_path / "mlflow.db").unlink()
-    assert store.waiting(tmp_path) == (1, 0)
+    assert pipeline.waiting(tmp_path) == (1, 0)

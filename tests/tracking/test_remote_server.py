@@ -17,7 +17,7 @@ from mlflow_store import Server, search
 
 from mdm_prime import tracking
 from mdm_prime.errors import UserError
-from mdm_prime.tracking import journal, pipeline, runs, store
+from mdm_prime.tracking import journal, pipeline, runs
 
 PROJECT = Path(__file__).parents[2]
 RUN = "known_entropy/l2/seed0"
@@ -63,15 +63,15 @@ def test_a_server_that_dies_and_comes_back(
     lines = {record.message.partition("no run is lost")[2] for record in caplog.records}
     assert any("1 run with 50 points so far" in line and "mdm-prime pipeline send" in line for line in lines)
     with pytest.raises(UserError, match=r"1 run with 50 points wait in .*; try again with: mdm-prime pipeline send"):
-        tracking.send(results)
+        tracking.send(results, "tiny")
     server.start()
-    assert tracking.send(results) == "1 run with 50 points sent; none waits"
+    assert tracking.send(results, "tiny") == "1 run with 50 points sent; none waits"
     assert losses(server) == [(step, 1 / (step + 1)) for step in range(100)]
     (sent,) = search(server.uri, "tags.num_subtokens = '2' and params.steps = '100'")
     assert sent["status"] == "FINISHED"
     assert sorted(sent["files"]) == ["config.json", "samples.txt"]  # through the server: no disk is shared
     assert list((server.folder / "artifacts").rglob("samples.txt"))
-    assert tracking.send(results) == "0 runs with 0 points sent; none waits"
+    assert tracking.send(results, "tiny") == "0 runs with 0 points sent; none waits"
     assert len(losses(server)) == 100
 
 
@@ -85,7 +85,7 @@ def test_a_training_goes_on_while_the_server_is_dead(server: Server, tmp_path: P
     command += ["--results", str(results)]
     data = subprocess.run([*command, "data", "known_entropy"], capture_output=True, text=True)
     assert data.returncode == 0, data.stderr
-    tracking.send(results)  # the data's own run, where its stage did not wait for a slow machine
+    tracking.send(results, "tiny")  # the data's own run, where its stage did not wait for a slow machine
     with subprocess.Popen([*command, "train", RUN], stderr=subprocess.PIPE, text=True) as training:
         deadline = time.monotonic() + 300
         while not any(len(events) > 3 for _, events in journal.journals(results, "train-*")):
@@ -102,9 +102,9 @@ def test_a_training_goes_on_while_the_server_is_dead(server: Server, tmp_path: P
     with history.open() as file:
         rows = [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
     assert len(rows) == 200
-    assert store.waiting(results).runs == 1
+    assert pipeline.waiting(results).runs == 1
     server.start()
-    assert tracking.send(results).endswith("none waits")
+    assert tracking.send(results, "tiny").endswith("none waits")
     (run,) = search(server.uri, "tags.stage = 'train' and tags.seed = '0' and tags.model = 'masked'")
     (name,) = (name for name in run["history"] if name == "joint_loss")
     assert [(step, value) for step, value in run["history"][name]] == rows
@@ -115,14 +115,14 @@ def test_a_training_goes_on_while_the_server_is_dead(server: Server, tmp_path: P
 def test_another_store_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with tracking.stage(tmp_path, stage="evaluate", name="x", params={}, tags={}) as run:
         run.metric(0, {"nelbo": 1.0, "joint_loss": 2.0})
-    assert store.waiting(tmp_path) == (0, 0)
+    assert pipeline.waiting(tmp_path) == (0, 0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
-    assert str(store.waiting(tmp_path)) == "1 run with 2 points"
-    assert tracking.send(tmp_path) == "1 run with 2 points sent; none waits"
+    assert str(pipeline.waiting(tmp_path)) == "1 run with 2 points"
+    assert tracking.send(tmp_path, "tiny") == "1 run with 2 points sent; none waits"
     (found,) = search(os.environ["MLFLOW_TRACKING_URI"], "metrics.nelbo < 1.5")
     assert found["history"] == {"nelbo": [[0, 1.0]], "joint_loss": [[0, 2.0]]}
 
 
 def test_nothing_to_send(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no run"):
-        tracking.send(tmp_path)
+        tracking.send(tmp_path, "tiny")

@@ -16,7 +16,7 @@ import pytest
 from mlflow_store import search
 
 from mdm_prime import tracking
-from mdm_prime.tracking import journal, pipeline, runs, store
+from mdm_prime.tracking import journal, pipeline, runs
 
 STAGE = """
 import sys
@@ -62,7 +62,7 @@ def test_a_long_stage_is_mirrored_before_it_ends(tmp_path: Path, monkeypatch: py
     with tracking.stage(tmp_path, stage="train", name="r", params={}, tags={}) as run:
         for step in range(100):
             run.metric(step, {"loss": 0.0})
-        until(lambda: store.notes(tmp_path).get("runs", {}).get(run.run_id, {}).get("bytes", 0) > 0)
+        until(lambda: pipeline.notes(tmp_path).get("runs", {}).get(run.run_id, {}).get("bytes", 0) > 0)
 
 
 def test_one_mirror_waits_for_many_stages_and_takes_what_all_of_them_noted(
@@ -91,8 +91,8 @@ def test_one_mirror_waits_for_many_stages_and_takes_what_all_of_them_noted(
     monkeypatch.setattr(pipeline, "LATER", 0.0)
     stage("last")  # a mirror that was killed is in nobody's way
     assert [process.wait(300) for process in started] == [-signal.SIGKILL, 0]
-    assert store.waiting(tmp_path) == (0, 0)
-    assert len(store.notes(tmp_path)["runs"]) == 6
+    assert pipeline.waiting(tmp_path) == (0, 0)
+    assert len(pipeline.notes(tmp_path)["runs"]) == 6
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def after_dvc(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert done.returncode == 0, done.stdout + done.stderr
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        until(lambda: store.waiting(folder / "results").runs == 0)
+        until(lambda: pipeline.waiting(folder / "results").runs == 0)
     return folder / "results"
 
 
@@ -137,7 +137,7 @@ def test_a_store_that_fails_is_told_by_the_next_stage_of_dvc(
     with tracking.stage(tmp_path, stage="train", name="x", params={}, tags={}):
         pass
     assert not caplog.records
-    until(lambda: store.problem(tmp_path) is not None)
+    until(lambda: pipeline.problem(tmp_path) is not None)
     for _ in range(2):
         with tracking.stage(tmp_path, stage="train", name="x", params={}, tags={}):
             pass

@@ -34,7 +34,7 @@ with tracking.stage(Path(sys.argv[1]), stage="train", name="text/l2/seed0", para
 
 def in_store(results: Path) -> dict[str, dict[str, Any]]:
     """What MLflow shows, by the run's name."""
-    found = search(store.store_uri(results))
+    found = search(pipeline.store_uri(results))
     assert len({run["name"] for run in found}) == len(found)
     return {run["name"]: run for run in found}
 

@@ -55,20 +55,20 @@ def test_ui_lists_the_runs_on_this_machine_only(small_results: Path, printed: li
     assert listening == ["0100007F"]
     assert f":{port:04X} 0000" not in Path("/proc/net/tcp6").read_text()
     with pytest.raises(UserError, match=f"port {port}: cannot be used"):
-        tracking.ui(small_results, port)
+        tracking.ui(small_results, port, "tiny")
     assert not (small_results / "mlartifacts" / "mlartifacts").exists()
     assert not (small_results / "mlruns").exists()
 
 
 def test_ui_without_runs_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no run; make some with: snakemake --cores all results/tables/"):
-        tracking.ui(tmp_path, 5000)
+    with pytest.raises(UserError, match="make some with: snakemake --cores all --config scale=tiny -- results/tables/"):
+        tracking.ui(tmp_path, 5000, "tiny")
 
 
 def test_ui_names_a_server_that_is_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://example.org")
     with pytest.raises(UserError, match="open its address in a browser"):
-        tracking.ui(tmp_path, 5000)
+        tracking.ui(tmp_path, 5000, "tiny")
 
 
 @in_a_browser

@@ -11,7 +11,7 @@ from pathlib import Path
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 from mdm_prime import engines
-from mdm_prime.engines import agreement, project, reruns
+from mdm_prime.engines import agreement, lock, project, reruns
 from mdm_prime.engines.settings import settings
 from mdm_prime.engines.stages import stages
 from mdm_prime.errors import UserError
@@ -35,6 +35,7 @@ workflow.global_resources.setdefault("gpu", 1)
 
 # Records of what everything was made of decide what runs (engines/made.py). Nothing is written here.
 if workflow.is_main_process:
+    lock.explain()
     reruns.decide(project.out_of_date(P, STAGES, SETTINGS, RESULTS))
 
 

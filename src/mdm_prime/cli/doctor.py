@@ -34,9 +34,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mdm_prime import hints
+from mdm_prime.engines import lock
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import config
-from mdm_prime.tracking import store
+from mdm_prime.tracking import pipeline
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -50,7 +51,6 @@ FEW = 3  # names shown of many
 NO_TABLE_NEEDS = {"datasets", "dvc", "mlflow"}  # of the extra `pipeline`: the hub's data sets, versions, runs
 FLOAT, STATE = 4, 4  # bytes of a number; numbers of a training state: weight, average, two moments of AdamW
 SPARE = 10**9  # bytes for data and samples
-NOTES = Path(".snakemake")
 TEMPORARY = r"\..+-[a-z0-9_]{8}(\.\w+)*"  # as files.replacing names them
 OLD = 60 * 60  # seconds: a younger file may still be written
 TORCH_WITHIN, STORE_WITHIN = 60.0, 3.0  # seconds to answer
@@ -317,27 +317,7 @@ def disk(scene: Scene) -> Finding:
 
 def snakemake(scene: Scene) -> Finding:
     """Whether a lock keeps Snakemake from starting."""
-    running = running_snakemake()
-    locked = sorted((NOTES / "locks").glob("*.lock"))
-    if locked and running:
-        return Finding("failure", f"a Snakemake is at work in this folder (process {running})", "wait until it ends")
-    if locked:
-        found = f"{NOTES / 'locks'} is left of a Snakemake that was killed"
-        return Finding("failure", found, "if none runs in this folder: snakemake --unlock")
-    return Finding("ok", "no lock")
-
-
-def running_snakemake() -> int | None:
-    """A process of Snakemake in this folder; None as well where /proc does not tell."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            here = (process / "cwd").readlink() == Path.cwd()
-            words = (process / "cmdline").read_bytes().split(b"\0") if here else []
-        except OSError:  # another user's, or ended
-            continue
-        if any(word.rpartition(b"/")[2] == b"snakemake" for word in words):
-            return int(process.name)
-    return None
+    return Finding("failure", *lock.why()) if any(lock.FILES.glob("*.lock")) else Finding("ok", "no lock")
 
 
 def leftovers(scene: Scene) -> Finding:
@@ -361,10 +341,10 @@ def _is_old(path: Path) -> bool:
 
 def mlflow_store(scene: Scene) -> Finding:
     """The server that MLFLOW_TRACKING_URI names, or the database, its own or results/mlflow.db."""
-    uri = store.store_uri(scene.results)
+    uri = pipeline.store_uri(scene.results)
     if uri.startswith(("http://", "https://")):
         return _server(uri)
-    if database := store.sqlite_file(uri):
+    if database := pipeline.sqlite_file(uri):
         return _database(database)
     return Finding("ok", f"MLFLOW_TRACKING_URI is {uri} (not checked: no server and no SQLite file)")
 

@@ -292,7 +292,7 @@ def _pipeline(options: argparse.Namespace) -> None:
         )
         print(started)
     elif options.action == "send":
-        print(tracking.send(options.results))
+        print(tracking.send(options.results, options.params.stem))
     elif options.run_id:
         tracking.finish_pipeline(
             options.results, options.run_id, "FINISHED" if options.action == "finished" else "FAILED"
@@ -304,7 +304,7 @@ def _pipeline(options: argparse.Namespace) -> None:
 def _ui(options: argparse.Namespace) -> None:
     from mdm_prime import tracking
 
-    tracking.ui(options.results, options.port)
+    tracking.ui(options.results, options.port, options.params.stem)
 
 
 if __name__ == "__main__":

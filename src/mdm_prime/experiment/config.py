@@ -175,13 +175,17 @@ def address_of(repository: str, address: str) -> str:
 
 
 def joined(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Two mappings as one, key by key; what is a mapping in both is joined too, unless it is of another `kind`."""
+    """Two mappings as one, key by key; what is a mapping in both is joined too.
+
+    One of another `kind` replaces what is below, and so does a variant with a `checkpoint` what is trained there.
+    """
     result = dict(below)
     for key, value in above.items():
         before = result.get(key)
         if isinstance(before, dict) and isinstance(value, dict):
-            kind = before.get("kind")
-            result[key] = joined(before, value) if kind in (None, value.get("kind", kind)) else value
+            another = before.get("kind") not in (None, value.get("kind", before.get("kind")))
+            imported = "checkpoint" in value and "checkpoint" not in before
+            result[key] = value if another or imported else joined(before, value)
         else:
             result[key] = value
     return result

@@ -55,8 +55,14 @@ def model_columns(facts: Row) -> Row:
     }
 
 
+def sampled_model(root: Path, run: Run) -> Row:
+    """The same of a run with samples."""
+    path = layout.sample_files(root, run.name)[1]
+    return model_columns(pick(path, read_json(path), MODEL_KEYS))
+
+
 def model_columns_of(run: Run) -> Row:
-    """The same of a run."""
+    """The same of a run that is trained here; of a checkpoint only its file tells the components."""
     components = getattr(run.network, "components", 1)
     return model_columns({**run.model_dump(include=set(MODEL_KEYS)), "components": components})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def sample(workspace: Workspace, name: str) -> str:
         ) as tracked,
         progress(f"sample {name}", settings.num_samples * len(samplers)) as update,
     ):
-        drawn, rows = [], []
+        drawn, rows, used = [], [], []
         for number, sampler in enumerate(samplers):
 
             def report(done: int, base: int = number * settings.num_samples, of: str = sampler.name) -> None:
@@ -60,7 +61,8 @@ def sample(workspace: Workspace, name: str) -> str:
                 loaded, sampler=sampler.model_dump(mode="json"), sampling=sampling, prefix=prefix.tolist()
             )
             finished = shards.resume(kept / str(number), identity, len(parts))
-            for index in finished.missing():
+            used.append(finished)
+            for index in finished.claimed():
                 x, nfe = draw(loaded, run, sampler, parts[index], settings.batch_size, settings.seed, prefix, report)
                 finished.save(index, x=as_stored(run, x), nfe=nfe.numpy())
             found = finished.joined()
@@ -83,7 +85,10 @@ def sample(workspace: Workspace, name: str) -> str:
             from mdm_prime.stages.sample_images import write_views
 
             write_views(workspace, run, loaded, device)
-    shards.Shards(kept, 0).remove()
+    for finished in used:
+        finished.remove()
+    with suppress(OSError):  # another process draws the rest
+        kept.rmdir()
     said = ", ".join(f"{row['name']} with {row['nfe_mean']:.4g} network evaluations" for row in rows)
     return f"{name}: {settings.num_samples} samples by {said} each"
 

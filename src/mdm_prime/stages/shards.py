@@ -1,10 +1,18 @@
-"""Parts of a long computation, each kept once it is finished, so that a run goes on after a kill where it stood."""
+"""Parts of a long computation, each kept once it is finished, so that a run goes on after a kill where it stood.
+
+Where the parts do not depend on one another, several processes of the same command share them. Locks of the kernel say
+who works on what; they end with their process, however it ends.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
+import time
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +26,45 @@ from mdm_prime import files
 from mdm_prime.errors import UserError
 from mdm_prime.stages.networks import Loaded
 
+POLL = 1.0  # seconds between two looks at what other processes are doing
+
 Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Shards:
-    """Finished parts, 0 to count - 1, of one computation: a file of arrays each.
+    """Finished parts, 0 to count - 1, of one computation: a file of arrays each. Several processes may share them.
 
     Attributes:
         folder: holds them until `remove`; no declared output.
         count: how many there are when all are finished.
+        lock: a descriptor of the folder with a shared lock, which says that it is in use; None where none is held.
     """
 
     folder: Path
     count: int
+    lock: int | None = None
 
     def missing(self) -> Iterator[int]:
         """Those that are not finished, in rising order."""
         return (index for index in range(self.count) if not self._file(index).exists())
+
+    def claimed(self) -> Iterator[int]:
+        """Those that are missing and that no other process works on, until all are finished.
+
+        Each is this process's until the next is asked for; what a process that died had claimed is free again.
+        """
+        while waiting := list(self.missing()):
+            for index in waiting:
+                with (self.folder / f"{index}.lock").open("w", encoding="utf-8") as claim:
+                    try:
+                        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        continue
+                    if not self._file(index).exists():
+                        yield index
+            if any(True for _ in self.missing()):
+                time.sleep(POLL)
 
     def save(self, index: int, **arrays: NDArray[Any]) -> None:
         """Keeps a finished part, whole or not at all."""
@@ -59,7 +88,12 @@ class Shards:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def remove(self) -> None:
-        """Removes the folder, once the result is written."""
+        """Removes the folder, once the result is written, unless another process uses it: the last one removes it."""
+        if self.lock is not None:
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # without success the shared lock is lost as well
+            except BlockingIOError:
+                return
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, index: int) -> Path:
@@ -73,13 +107,46 @@ def resume(folder: Path, identity: Mapping[str, Any], count: int) -> Shards:
         folder: next to the result, and of this computation alone.
         identity: everything that the parts depend on, as JSON values.
         count: how many parts there are.
+
+    Raises UserError while another process uses the folder for another computation.
     """
     text = json.dumps({**identity, "count": count}, sort_keys=True)
-    path = folder / "identity.json"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        shutil.rmtree(folder, ignore_errors=True)
-        files.write_text(path, text)
-    return Shards(folder, count)
+    known = folder / "identity.json"
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # the last one that used it has just removed it
+            continue
+        shards = Shards(folder, count, lock)
+        weakref.finalize(shards, os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = True
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            alone = False
+        if not _is_there(folder, lock):
+            continue
+        if alone and (not known.is_file() or known.read_text(encoding="utf-8") != text):
+            for file in folder.iterdir():
+                file.unlink()
+            files.write_text(known, text)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if known.read_text(encoding="utf-8") != text:
+            raise UserError(
+                f"{folder}: another process computes this with other parameters, data or weights; wait until it has "
+                "ended, then try again"
+            )
+        return shards
+
+
+def _is_there(folder: Path, descriptor: int) -> bool:
+    """Whether a path still leads to the folder that was opened there."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), folder.stat())
+    except FileNotFoundError:
+        return False
 
 
 def ranges(total: int, size: int | None) -> list[range]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from mdm_prime import hints
 from mdm_prime.errors import UserError
-from mdm_prime.tracking import journal, store
+from mdm_prime.files import write_text
+from mdm_prime.tracking import journal
 
 PACKAGES = ("mdm-prime", "torch", "numpy", "snakemake", "dvc")  # what numbers, or the order of the work, depend on
 PRODUCTS = ("tables", "figures")  # folders of results/SCALE, copied into the run of a pipeline
@@ -165,19 +169,24 @@ def mirror_process(results: Path, *arguments: str, **options: Any) -> subprocess
         return None
 
 
-def send(results: Path) -> str:
+def check_runs(results: Path, scale: str) -> None:
+    """Raises UserError where there is no run, with the command that makes those of a scale."""
+    if not any(journal.folder(results).glob("*.jsonl")):
+        raise UserError(f"{results}: holds no run; make some with: {hints.everything(scale)}")
+
+
+def send(results: Path, scale: str) -> str:
     """Sends what waits, however long it takes, and returns a line that says how much it was.
 
-    Raises UserError when there is no journal or something still waits.
+    Raises UserError when there is no run or something still waits; `scale` is named in the first case.
     """
-    if not any(journal.folder(results).glob("*.jsonl")):
-        raise UserError(f"{results}: holds no run; make some with: snakemake --cores all results/tables/")
-    before = store.waiting(results)
+    check_runs(results, scale)
+    before = waiting(results)
     process = mirror_process(results, stdout=subprocess.PIPE, text=True)
     if process is None:
         raise UserError("no process can be started for the store of MLflow; try again")
     reason, _ = process.communicate()
-    left = store.waiting(results)
+    left = waiting(results)
     if process.returncode:
         raise UserError(f"{_reason(process, reason)}; {left} wait in {journal.folder(results)}; try again with: {SEND}")
     return f"{before} sent; " + (f"{left} came since and wait" if left.runs else "none waits")
@@ -185,8 +194,8 @@ def send(results: Path) -> str:
 
 def warn_of_problem(results: Path) -> None:
     """Says why the last mirror failed that nobody waited for."""
-    if problem := store.problem(results):
-        _warn(results, problem)
+    if reason := problem(results):
+        _warn(results, reason)
 
 
 def mlflow_environment() -> dict[str, str]:
@@ -199,9 +208,89 @@ def _reason(process: subprocess.Popen[str], told: str) -> str:
 
 
 @functools.cache
-def _warn(results: Path, problem: str) -> None:
+def _warn(results: Path, reason: str) -> None:
     """One line for each problem: why the store was not written, what waits, and how it is sent."""
     journal.warn_once(
-        f"{problem}; no run is lost: they are in journals, and a later start of the pipeline adds them, or: {SEND} "
-        f"({store.waiting(results)} so far)"
+        f"{reason}; no run is lost: they are in journals, and a later start of the pipeline adds them, or: {SEND} "
+        f"({waiting(results)} so far)"
     )
+
+
+# ---- how much of each journal is in which store ----------------------------------------------------------------------
+
+
+class Waiting(NamedTuple):
+    """What the journals hold and the store does not."""
+
+    runs: int
+    points: int  # values of metrics
+
+    def __str__(self) -> str:
+        runs, points = ("run" if self.runs == 1 else "runs"), ("point" if self.points == 1 else "points")
+        return f"{self.runs} {runs} with {self.points:,} {points}"
+
+
+def store_uri(results: Path) -> str:
+    """MLFLOW_TRACKING_URI, or a SQLite file in the results folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{results.resolve() / 'mlflow.db'}"
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store, None for another store."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def notes(results: Path) -> dict[str, Any]:
+    """What the last mirror noted; empty where that cannot be read, so that the store is filled again."""
+    try:
+        noted = json.loads(notes_file(results).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def waiting(results: Path) -> Waiting:
+    """What is still to be sent to the store that is in use now."""
+    noted = notes(results)
+    uri = store_uri(results)
+    database = sqlite_file(uri)
+    lost = noted.get("uri") != digest_of(uri) or (database is not None and not database.exists())
+    known = {} if lost else noted["runs"]
+    runs = points = 0
+    for path in sorted(journal.folder(results).glob("*.jsonl")):
+        try:
+            events, _ = journal.read(path, known.get(path.stem, {}).get("bytes", 0))
+        except OSError:
+            continue
+        if events:
+            runs += 1
+            points += sum(len(event["values"]) for event in events if event["event"] == "metrics")
+    return Waiting(runs, points)
+
+
+def problem(results: Path) -> str | None:
+    """Why the last mirror failed; None when it did not."""
+    try:
+        return _problem_file(results).read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def note_problem(results: Path, reason: str | None) -> None:
+    if reason is None:
+        _problem_file(results).unlink(missing_ok=True)
+    else:
+        write_text(_problem_file(results), reason)
+
+
+def _problem_file(results: Path) -> Path:
+    return journal.folder(results) / "problem.txt"
+
+
+def notes_file(results: Path) -> Path:
+    return journal.folder(results) / "mirrored.json"
+
+
+def digest_of(*parts: object) -> str:
+    """A text that names a store without telling a password that its address may hold."""
+    return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()

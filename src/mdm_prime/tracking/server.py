@@ -16,25 +16,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mdm_prime.errors import UserError
-from mdm_prime.tracking import journal, pipeline, store, view
+from mdm_prime.tracking import journal, pipeline, store
 
 HOST = "127.0.0.1"
 START_WITHIN = 120.0  # seconds
 REFRESH_EVERY = 30.0  # seconds between two mirrors of a pipeline that is running
 
 
-def ui(results: Path, port: int) -> None:
+def ui(results: Path, port: int, scale: str) -> None:
     """Serves the runs at 127.0.0.1 until it is interrupted, and prints the address that lists them.
 
-    Raises UserError when there is no run, the store is broken, the port is in use or the server does not start.
+    Raises UserError when there is no run (`scale` is the one to make), the store is broken, the port is in use or the
+    server does not start.
     """
-    uri = store.store_uri(results)
+    uri = pipeline.store_uri(results)
     if uri.startswith(("http:", "https:")):
         raise UserError("MLFLOW_TRACKING_URI names a server: open its address in a browser, or unset the variable")
     if importlib.util.find_spec("mlflow") is None:
         raise UserError("mlflow is not installed; add the extra: pip install 'mdm-prime[pipeline]'")
-    if not any(journal.folder(results).glob("*.jsonl")):
-        raise UserError(f"{results}: holds no run; make some with: snakemake --cores all results/tables/")
+    pipeline.check_runs(results, scale)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
         try:
@@ -60,8 +60,8 @@ def ui(results: Path, port: int) -> None:
 
 def address(results: Path, port: int, name: str) -> str:
     """Where the server shows a view."""
-    experiment = store.notes(results)["experiment"]
-    return f"http://{HOST}:{port}/#/experiments/{experiment}/runs{view.query(name)}"
+    experiment = pipeline.notes(results)["experiment"]
+    return f"http://{HOST}:{port}/#/experiments/{experiment}/runs{store.view_query(name)}"
 
 
 @contextmanager

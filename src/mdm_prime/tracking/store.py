@@ -6,6 +6,7 @@ point that it has (same key, step, time and value).
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import hashlib
@@ -16,12 +17,13 @@ import signal
 import sqlite3
 import sys
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from mdm_prime.files import replacing, sha256_of, write_json, write_text
-from mdm_prime.tracking import journal, view
+from mdm_prime.files import replacing, sha256_of, write_json
+from mdm_prime.tracking import journal, pipeline
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,17 +38,6 @@ PATIENCE = 600  # seconds that a mirror which nobody waits for may take
 
 class StoreError(Exception):
     """The store cannot be written; `str(error)` is one line that says why."""
-
-
-class Waiting(NamedTuple):
-    """What the journals hold and the store does not."""
-
-    runs: int
-    points: int  # values of metrics
-
-    def __str__(self) -> str:
-        runs, points = ("run" if self.runs == 1 else "runs"), ("point" if self.points == 1 else "points")
-        return f"{self.runs} {runs} with {self.points:,} {points}"
 
 
 def main() -> None:
@@ -68,7 +59,7 @@ def main() -> None:
     except Exception as error:  # whatever mlflow and its drivers may raise
         reason = str(error) if isinstance(error, StoreError) else one_line(error)
     with contextlib.suppress(OSError):  # what cannot be written there was said when the journal was written
-        _note_problem(results, reason)
+        pipeline.note_problem(results, reason)
     if reason:
         sys.stdout.write(reason)
         sys.exit(1)
@@ -83,7 +74,7 @@ def mirror(results: Path) -> None:
     with (journal.folder(results) / ".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         journal.end_dead(results)
-        if waiting(results).runs or not notes(results).get("runs"):
+        if pipeline.waiting(results).runs or not pipeline.notes(results).get("runs"):
             send(results)
 
 
@@ -93,11 +84,11 @@ def send(results: Path) -> None:
     What is noted as sent is trusted as long as the experiment is the same; a store in its place is filled again.
     """
     client, experiment, identity = _open(results)
-    noted = notes(results)
+    noted = pipeline.notes(results)
     if noted.get("store") != identity:
         noted = {"store": identity, "experiment": experiment, "runs": {}}
-    noted["uri"] = _digest(store_uri(results))
-    write_json(_notes_file(results), noted)
+    noted["uri"] = pipeline.digest_of(pipeline.store_uri(results))
+    write_json(pipeline.notes_file(results), noted)
     refused = []
     found = list(journal.journals(results))
     for run_id, events in sorted(found, key=lambda run: run[1][0]["stage"] != "pipeline"):  # parents first
@@ -112,7 +103,7 @@ def send(results: Path) -> None:
                     raise
                 refused.append(f"{run_id}: refused by the store ({one_line(error)})")
                 known["bytes"] = path.stat().st_size  # a run deleted by hand stays deleted
-            write_json(_notes_file(results), noted)
+            write_json(pipeline.notes_file(results), noted)
     if refused:
         raise StoreError(refused[0] + (f" and {len(refused) - 1} more" if refused[1:] else ""))
 
@@ -123,19 +114,19 @@ def _open(results: Path) -> tuple[MlflowClient, str, str]:
         from mlflow import MlflowClient
     except ImportError as error:
         raise StoreError(f"mlflow cannot be imported ({error}); add the extra mdm-prime[pipeline]") from None
-    uri = store_uri(results)
+    uri = pipeline.store_uri(results)
     artifacts = None
-    if database := sqlite_file(uri):
+    if database := pipeline.sqlite_file(uri):
         artifacts = (results.resolve() / "mlartifacts").as_uri()
         _check_sqlite(database, artifacts)
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         experiment = client.get_experiment(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
-    for key, value in view.tags().items():
+    for key, value in view_tags().items():
         if experiment.tags.get(key) != value:
             client.set_experiment_tag(experiment.experiment_id, key, value)
-    identity = _digest(uri, experiment.experiment_id, experiment.creation_time)
+    identity = pipeline.digest_of(uri, experiment.experiment_id, experiment.creation_time)
     return client, str(experiment.experiment_id), identity
 
 
@@ -241,70 +232,50 @@ def one_line(error: BaseException) -> str:
     return re.sub(r"//[^/@\s]+@", "//***@", text)[:400]
 
 
-# ---- how much of each journal is in which store ----------------------------------------------------------------------
+# ---- what the page of runs shows at first ----------------------------------------------------------------------------
+
+# MLflow keeps a shared view of the page as a tag of the experiment and names it by a key in the address: what its
+# button "Share" makes, with the names that its page uses (mlflow/server/js, experiment-page). Another version of MLflow
+# that cannot read it shows its own columns instead.
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # not the pages of language model applications
+CREATED = "runDateAndNestInfo"  # the column that is always there: wide enough for the state of a run
+WHAT = {CREATED: 70, "params.`num_subtokens`": 125}
+LOSSES = {  # at a width of 1600 all four are on the screen, with the pane of the assistant too
+    "metrics.`ppl_bound`": 100,
+    "metrics.`published_loss_ppl`": 145,
+    "metrics.`bpd_bound`": 100,
+    "metrics.`bpd_published`": 120,
+}
+VIEWS = {  # sorted by anything but time, children stand beside their parents instead of inside them, folded
+    "runs": {
+        "searchFilter": "",
+        "orderByKey": "tags.`mlflow.runName`",
+        "columnWidths": WHAT | {"params.`model`": 105, "params.`scale`": 70, "tags.`seed`": 55} | LOSSES,
+    },
+    "losses": {
+        "searchFilter": "tags.stage = 'evaluate'",
+        "orderByKey": "params.`num_subtokens`",
+        "columnWidths": WHAT | LOSSES,
+    },
+}
 
 
-def store_uri(results: Path) -> str:
-    """MLFLOW_TRACKING_URI, or a SQLite file in the results folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{results.resolve() / 'mlflow.db'}"
+def view_tags() -> dict[str, str]:
+    """The tags of the experiment: its kind and the views."""
+    return KIND | {f"mlflow.sharedViewState.{_key(name)}": _content(name) for name in VIEWS}
 
 
-def sqlite_file(uri: str) -> Path | None:
-    """The file of a SQLite store, None for another store."""
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+def view_query(name: str) -> str:
+    """What shows a view when it stands behind the address of an experiment's runs."""
+    return f"?viewStateShareKey={_key(name)}&workflowType=machine_learning"
 
 
-def notes(results: Path) -> dict[str, Any]:
-    """What the last mirror noted; empty where that cannot be read, so that the store is filled again."""
-    try:
-        noted = json.loads(_notes_file(results).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return noted if isinstance(noted, dict) else {}
+def _key(name: str) -> str:
+    """Another one whenever the view changes."""
+    return hashlib.sha256(_content(name).encode()).hexdigest()[:16]
 
 
-def waiting(results: Path) -> Waiting:
-    """What is still to be sent to the store that is in use now."""
-    noted = notes(results)
-    uri = store_uri(results)
-    database = sqlite_file(uri)
-    lost = noted.get("uri") != _digest(uri) or (database is not None and not database.exists())
-    known = {} if lost else noted["runs"]
-    runs = points = 0
-    for path in sorted(journal.folder(results).glob("*.jsonl")):
-        try:
-            events, _ = journal.read(path, known.get(path.stem, {}).get("bytes", 0))
-        except OSError:
-            continue
-        if events:
-            runs += 1
-            points += sum(len(event["values"]) for event in events if event["event"] == "metrics")
-    return Waiting(runs, points)
-
-
-def problem(results: Path) -> str | None:
-    """Why the last mirror failed; None when it did not."""
-    try:
-        return _problem_file(results).read_text(encoding="utf-8")
-    except OSError:
-        return None
-
-
-def _note_problem(results: Path, reason: str | None) -> None:
-    if reason is None:
-        _problem_file(results).unlink(missing_ok=True)
-    else:
-        write_text(_problem_file(results), reason)
-
-
-def _problem_file(results: Path) -> Path:
-    return journal.folder(results) / "problem.txt"
-
-
-def _notes_file(results: Path) -> Path:
-    return journal.folder(results) / "mirrored.json"
-
-
-def _digest(*parts: object) -> str:
-    """A text that names a store without telling a password that its address may hold."""
-    return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()
+def _content(name: str) -> str:
+    columns = list(VIEWS[name]["columnWidths"])
+    state = {**VIEWS[name], "orderByAsc": True, "selectedColumns": columns, "columnOrder": columns}
+    return "deflate;" + base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()

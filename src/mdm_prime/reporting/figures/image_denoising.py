@@ -11,7 +11,8 @@ from mdm_prime.experiment.layout import Files
 from mdm_prime.experiment.runs import Run
 from mdm_prime.reporting.declared import IMAGES as CATEGORY
 from mdm_prime.reporting.declared import DeclaredFigure
-from mdm_prime.reporting.images import display_name, model_columns_of, model_order
+from mdm_prime.reporting.images import display_name, model_order, sampled_model
+from mdm_prime.reporting.records import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,13 +23,22 @@ IMAGES = 2  # of each model
 
 
 def needs(config: Config) -> list[Files]:
-    return [layout.of_runs(config, task, "samples", "path.npz", first_seed(config, task)) for task in config.images]
+    return [
+        layout.of_runs(config, task, "samples", file, first_seed(config, task))
+        for task in config.images
+        for file in ("path.npz", "samples.json")
+    ]
 
 
 def first_seed(config: Config, task: str) -> list[Run]:
-    """The first run of each variant, by model."""
-    runs = [run for run in config.runs(task) if run.seed == config.task(task).seeds[0]]
-    return sorted(runs, key=lambda run: model_order(model_columns_of(run)))
+    """The first run of each variant."""
+    return [run for run in config.runs(task) if run.seed == config.task(task).seeds[0]]
+
+
+def by_model(config: Config, root: Path, task: str) -> list[tuple[Run, Row]]:
+    """The same with the model that each is, in the order of models."""
+    found = [(run, sampled_model(root, run)) for run in first_seed(config, task)]
+    return sorted(found, key=lambda pair: model_order(pair[1]))
 
 
 def draw(config: Config, root: Path) -> Figure:
@@ -44,16 +54,16 @@ def _block(config: Config, root: Path, task: str) -> Block:
     section = config.images[task]
     data = section.data
     picture = (None, None, data.channels, data.size, data.size)
-    runs = first_seed(config, task)
+    models = by_model(config, root, task)
     strips: list[list[list[Picture]]] = []  # runs, images, times
-    for run in runs:
+    for run, _ in models:
         path = layout.path_file(root, run.name)
         saved = load_arrays(path, {"times": (None,), "shown": picture, "masked": picture})
         views = tinted(saved["shown"][:, :IMAGES], saved["masked"][:, :IMAGES], data.vocab_size)
         strips.append([list(views[:, image]) for image in range(views.shape[1])])
     groups = [[strip[image] for strip in strips] for image in range(min(map(len, strips)))]
     note = "from all masked (hatched) to the finished image; partly known: mean of what is possible, tinted"
-    return Block(data.dataset, note, [display_name(model_columns_of(run), "\n") for run in runs], groups)
+    return Block(data.dataset, note, [display_name(model, "\n") for _, model in models], groups)
 
 
 FIGURE = DeclaredFigure(

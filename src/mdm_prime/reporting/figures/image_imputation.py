@@ -11,7 +11,7 @@ from mdm_prime.experiment.layout import Files
 from mdm_prime.experiment.runs import Run
 from mdm_prime.reporting.declared import IMAGES as CATEGORY
 from mdm_prime.reporting.declared import DeclaredFigure
-from mdm_prime.reporting.images import channel_subtokens, display_name, model_columns_of
+from mdm_prime.reporting.images import channel_subtokens, display_name, sampled_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,8 +23,9 @@ IMAGES = 4
 
 def needs(config: Config) -> list[Files]:
     return [
-        layout.of_runs(config, task, "samples", "imputation.npz", [most_subtokens(config, task)])
+        layout.of_runs(config, task, "samples", file, [most_subtokens(config, task)])
         for task in config.images
+        for file in ("imputation.npz", "samples.json")
     ]
 
 
@@ -57,7 +58,7 @@ def _block(config: Config, root: Path, task: str) -> Block:
         known = tinted(saved["shown"][number], saved["masked"][number], data.vocab_size)
         drawn = colours(saved["completed"][number], data.vocab_size)  # (m, n, H, W, 3)
         groups.append([[known[image], *drawn[:, image]] for image in range(len(original))])
-    title = f"{data.dataset}, {display_name(model_columns_of(run))}"
+    title = f"{data.dataset}, {display_name(sampled_model(root, run))}"
     note = "what is given, then completions; hidden: hatched; partly known: mean of what is possible, tinted"
     return Block(title, note, [""] * len(original), groups, ["original", *(str(kind) for kind in saved["kinds"])])
 

@@ -10,8 +10,8 @@ from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import Files
 from mdm_prime.reporting.declared import IMAGES as CATEGORY
 from mdm_prime.reporting.declared import DeclaredFigure
-from mdm_prime.reporting.figures.image_denoising import first_seed
-from mdm_prime.reporting.images import display_name, model_columns_of
+from mdm_prime.reporting.figures.image_denoising import by_model, first_seed
+from mdm_prime.reporting.images import display_name
 from mdm_prime.reporting.loading import samplers
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ def _block(config: Config, root: Path, task: str) -> Block:
     real = load_array(layout.data_dir(root, task) / "heldout.npy", (None, data.length))[:IMAGES]
     rows: list[list[Picture]] = [list(colours(real.reshape(shape), data.vocab_size))]
     labels = ["real test images"]
-    for run in first_seed(config, task):
+    for run, model in by_model(config, root, task):
         array, described = layout.sample_files(root, run.name)
         used = samplers(described)
         last = max(range(len(used)), key=lambda number: float(used[number]["nfe_mean"]))
         images = load_array(array, (len(used), None, data.length))[last, :IMAGES]
         rows.append(list(colours(images.reshape(shape), data.vocab_size)))
-        labels.append(display_name(model_columns_of(run), "\n") + f"\n{used[last]['nfe_mean']:.0f} evaluations")
+        labels.append(display_name(model, "\n") + f"\n{used[last]['nfe_mean']:.0f} evaluations")
     note = "the first images of each model, not selected, at its most network evaluations"
     return Block(data.dataset, note, labels, [rows])
 
