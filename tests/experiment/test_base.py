@@ -179,7 +179,11 @@ def test_another_kind_of_network_replaces_the_default(tmp_path: Path) -> None:
 def test_a_checkpoint_called_as_a_variant_of_the_base_has_nothing_of_it(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_bytes((PARAMS / "base.yaml").read_bytes())
     mixture = {"checkpoint": {"format": "official-image", "address": "mixture.pth"}}
-    task = {"data": {"kind": "digits"}, "models": ["mixture"], "variants": {"mixture": mixture}}
+    task = {
+        "data": {"kind": "digits", "heldout_fraction": 0.3},
+        "models": ["mixture"],
+        "variants": {"mixture": mixture},
+    }
     path = write(tmp_path, {"base": "base.yaml", "tasks": {"mine": task}})
     assert config.load(path).task("mine").variant("mixture").network == {}
 

@@ -7,7 +7,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -31,32 +32,33 @@ STOPPED = "steps: 4", "steps: 1000000"  # a training that goes on until it is st
 
 
 def wait_for(found: Callable[[], object]) -> None:
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600
     while not found():
         assert time.monotonic() < until
         time.sleep(0.05)
 
 
-def start(folder: Path, command: str) -> subprocess.Popen[bytes]:
-    """An engine, in a session of its own, until it is in the middle of an endless training."""
+@contextmanager
+def at_work(folder: Path, command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """An engine, in a session of its own, in the middle of an endless training; killed with all it has begun."""
     change(folder, "params/tiny.yaml", *STOPPED)
     null = subprocess.DEVNULL
     process = subprocess.Popen(
         command.split(), cwd=folder, env=environment(folder), start_new_session=True, stdout=null, stderr=null
     )
-    wait_for((folder / STATE).exists)
-    return process
-
-
-def end(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    change(folder, "params/tiny.yaml", *reversed(STOPPED))
+    try:
+        wait_for((folder / STATE).exists)
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        change(folder, "params/tiny.yaml", *reversed(STOPPED))
 
 
 def test_while_dvc_is_at_work_and_after_it_was_killed(project: Path) -> None:
     """Nobody else begins; a stage that outlives its DVC is waited for; then DVC goes on."""
-    with start(project, "dvc repro") as process:
+    with at_work(project, "dvc repro") as process:
         assert "dvc is at work here; wait until it has ended" in typed(project, EVERYTHING, 2)
         assert "is busy, it is being blocked by:" in typed(project, "dvc repro", 255)
         process.kill()
@@ -64,7 +66,6 @@ def test_while_dvc_is_at_work_and_after_it_was_killed(project: Path) -> None:
         said = typed(project, "dvc repro", 255)
         assert "had been killed. Auto removed it from the lock file" in said
         assert "a command of this stage is still at work here" in said
-        end(project, process)
     assert not (project / WEIGHTS).exists()
     typed(project, "dvc repro")
     assert both_have_nothing_to_do(project)
@@ -82,13 +83,12 @@ def test_while_snakemake_is_at_work_and_after_it_was_killed(project: Path) -> No
         *(f"table_{name}" for name in likelihood),
     ]
     assert planned(project) == sorted(expected)
-    with start(project, EVERYTHING) as process:
+    with at_work(project, EVERYTHING) as process:
         said = typed(project, "dvc repro -f table_claims", 255)
         assert "snakemake is at work here; wait until it has ended" in said
         line = "mdm-prime: a Snakemake is at work in this folder (process {}); wait until it has ended, then try again"
         assert last_word(project, EVERYTHING) == line.format(process.pid)
         assert "Nothing" not in typed(project, f"{EVERYTHING} --dry-run")
-        end(project, process)
     change(project, "params/tiny.yaml", "steps: 4", "steps: 5")
     assert last_word(project, EVERYTHING).endswith(
         "left its lock here; if none runs in this folder: snakemake --unlock"

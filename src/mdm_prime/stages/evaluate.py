@@ -89,7 +89,7 @@ def evaluate(workspace: Workspace, name: str) -> str:
         tracked.metric(0, numbers | {key: estimate.mean for key, estimate in usual.items()})
         files.write_json(output, loaded.facts | values)
         tracked.artifact(output)
-    (kept or shards.Shards(folder, 0)).remove()
+    shards.Shards(folder, 0).remove()
     said = ", ".join(f"{key} {estimate.mean:.4g} ± {estimate.stderr:.2g}" for key, estimate in usual.items())
     return f"{name}: {said}"
 

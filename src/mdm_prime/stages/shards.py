@@ -113,8 +113,11 @@ def resume(folder: Path, identity: Mapping[str, Any], count: int) -> Shards:
     text = json.dumps({**identity, "count": count}, sort_keys=True)
     known = folder / "identity.json"
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder, os.O_RDONLY)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # the last one that used it has just removed it
+            continue
         shards = Shards(folder, count, lock)
         weakref.finalize(shards, os.close, lock)
         try:
@@ -123,7 +126,7 @@ def resume(folder: Path, identity: Mapping[str, Any], count: int) -> Shards:
         except BlockingIOError:
             fcntl.flock(lock, fcntl.LOCK_SH)
             alone = False
-        if not _is_there(folder, lock):  # the last one that used it has removed it
+        if not _is_there(folder, lock):
             continue
         if alone and (not known.is_file() or known.read_text(encoding="utf-8") != text):
             for file in folder.iterdir():

@@ -20,6 +20,7 @@ from mdm_prime.tracking import journal, pipeline, store
 
 HOST = "127.0.0.1"
 START_WITHIN = 120.0  # seconds
+END_WITHIN = 30.0  # seconds; then it is killed
 REFRESH_EVERY = 30.0  # seconds between two mirrors of a pipeline that is running
 
 
@@ -88,7 +89,11 @@ def _server(results: Path, uri: str, port: int) -> Iterator[subprocess.Popen[byt
             signal.signal(number, handler)
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)
-            server.wait(10)
+            try:
+                server.wait(END_WITHIN)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
+                server.wait()
 
 
 def _await(server: subprocess.Popen[bytes], port: int) -> None:
