@@ -59,7 +59,11 @@ def test_every_scale_of_the_project_loads(path: Path) -> None:
         ("tasks.text.training.steps", REMOVED, "tasks.text.training.steps: missing"),
         ("tasks.text.data.hub", {}, "tasks.text.data.hub.path: missing"),
         ("tasks.text.data.kind", REMOVED, "tasks.text.data.kind: missing; allowed: known_entropy, text, toy, "),
-        ("tasks.text.samplers", [{}], "tasks.text.samplers.0.kind: missing; allowed: ancestral, euler, first_hitting, ordered"),
+        (
+            "tasks.text.samplers",
+            [{}],
+            "tasks.text.samplers.0.kind: missing; allowed: ancestral, euler, first_hitting, ordered",
+        ),
         # wrong types
         ("tasks", None, "tasks: is null; should be a mapping"),
         ("tasks", [1], "tasks: is [1]; should be a mapping"),
