@@ -173,7 +173,7 @@ def test_every_scale_of_the_project_loads(path: Path) -> None:
         (
             "tasks.text.evaluation.exact",
             {"orders": ["left_to_right", "by_heart"], "num_sequences": 8, "batch_size": 8},
-            'tasks.text.evaluation.exact.orders.1: is "by_heart"; should be one of left_to_right, lowest_entropy, random,',
+            'tasks.text.evaluation.exact.orders.1: is "by_heart"; should be one of left_to_right, lowest_entropy,',
         ),
         (
             "tasks.text.evaluation.exact",
