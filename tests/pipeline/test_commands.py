@@ -165,7 +165,7 @@ def test_another_scale_leaves_this_one_as_it_was(finished: Path) -> None:
     assert planned(finished, scale="smoke") == []
 
 
-@pytest.mark.parametrize("value", ["$(touch F)", "../x"])
+@pytest.mark.parametrize("value", ["$(touch F)", "a b", "../x", "nonsense"])
 def test_a_scale_that_is_none_is_one_line(finished: Path, value: str) -> None:
     done = subprocess.run(
         ["snakemake", "-n", "--config", f"scale='{value}'", "--", "results/tables/"],

@@ -40,6 +40,11 @@ def run(
     return euler.euler_sample(given, num_steps=num_steps, distribution=distribution, **options)
 
 
+def all_free(denoiser, y, uniforms, step, subtokenizer, **options):
+    """One step in which every sub-token may change."""
+    return euler.euler_step(denoiser, y, torch.zeros_like(y).bool(), uniforms, step, subtokenizer, **options)
+
+
 def at(function, *times, **numbers):
     return function(torch.tensor(times, dtype=torch.float64), **numbers).tolist()
 
@@ -184,16 +189,7 @@ def test_a_step_changes_what_it_would_with_the_network_asked_everywhere(carry_ov
     step = euler.plan_steps(LINEAR, 4, corrector=STRONG)[2]
     y = torch.randint(mask_id + 1, (300, 6, 2), generator=generator)
     uniforms = torch.rand(3, *y.shape, generator=generator, dtype=torch.float64)
-    after = euler.euler_step(
-        denoiser,
-        y,
-        torch.zeros_like(y).bool(),
-        uniforms,
-        step,
-        subtokenizer,
-        distribution=distribution,
-        carry_over=carry_over,
-    )
+    after = all_free(denoiser, y, uniforms, step, subtokenizer, distribution=distribution, carry_over=carry_over)
     logits = denoiser(y, torch.full((300,), step.t), torch.ones(300, 6, dtype=torch.bool))
     if carry_over:
         logits = logits.masked_fill(~consistent(y.flatten(0, 1), 2, 4), -torch.inf)
@@ -299,16 +295,7 @@ def test_the_ends_of_the_unit_interval(uniform, distribution):
     y = torch.full((1, 3, 2), subtokenizer.mask_id)
     for step in euler.plan_steps(LINEAR, 3, corrector=STRONG):
         uniforms = torch.full((3, 1, 3, 2), uniform, dtype=torch.float64)
-        y = euler.euler_step(
-            denoiser,
-            y,
-            torch.zeros_like(y).bool(),
-            uniforms,
-            step,
-            subtokenizer,
-            distribution=distribution,
-            carry_over=True,
-        )
+        y = all_free(denoiser, y, uniforms, step, subtokenizer, distribution=distribution, carry_over=True)
     assert (y < subtokenizer.base).all()
     assert (subtokenizer.decode(y) < 5).all()
 

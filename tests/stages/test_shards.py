@@ -13,7 +13,7 @@ from mdm_prime.errors import UserError
 from mdm_prime.evaluation import exact, likelihood
 from mdm_prime.stages import sample as stage
 from mdm_prime.stages import shards as shards_module
-from mdm_prime.stages.shards import ranges, resume, weights_hash
+from mdm_prime.stages.shards import ranges, remove_unused, resume, weights_hash
 from mdm_prime.training import checkpoint
 
 RUN = "known_entropy/l2/seed0"
@@ -65,6 +65,19 @@ def test_parts_in_use_are_not_removed_by_another_computation(tmp_path):
         resume(tmp_path / "parts", {"seed": 1}, 1)
     del first
     assert list(resume(tmp_path / "parts", {"seed": 1}, 1).missing()) == [0]
+
+
+def test_parts_of_samplers_that_are_gone_are_removed_but_not_those_in_use(tmp_path):
+    """A run was killed, and its params have fewer samplers now."""
+    killed, used = (resume(tmp_path / "parts" / name, {"seed": 0}, 1) for name in "01")
+    killed.save(0, x=np.zeros(1))
+    del killed
+    remove_unused(tmp_path / "parts")
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["1"]
+    assert list(used.missing()) == [0]
+    del used
+    remove_unused(tmp_path / "parts")
+    assert not (tmp_path / "parts").exists()
 
 
 def test_a_damaged_part_is_one_line_and_made_again(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -87,8 +86,7 @@ def sample(workspace: Workspace, name: str) -> str:
             write_views(workspace, run, loaded, device)
     for finished in used:
         finished.remove()
-    with suppress(OSError):  # another process draws the rest
-        kept.rmdir()
+    shards.remove_unused(kept)
     said = ", ".join(f"{row['name']} with {row['nfe_mean']:.4g} network evaluations" for row in rows)
     return f"{name}: {settings.num_samples} samples by {said} each"
 

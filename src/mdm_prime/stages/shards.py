@@ -14,6 +14,7 @@ import shutil
 import time
 import weakref
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,22 @@ def resume(folder: Path, identity: Mapping[str, Any], count: int) -> Shards:
                 "ended, then try again"
             )
         return shards
+
+
+def remove_unused(folder: Path) -> None:
+    """Removes the folders of parts in a folder that no process uses, also of other samplers before, and then itself."""
+    for kept in list(folder.glob("*")):
+        with suppress(FileNotFoundError):  # another process has just removed it
+            descriptor = os.open(kept, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(kept)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(descriptor)
+    with suppress(OSError):  # another process draws the rest
+        folder.rmdir()
 
 
 def _is_there(folder: Path, descriptor: int) -> bool:

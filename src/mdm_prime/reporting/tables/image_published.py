@@ -16,14 +16,7 @@ from mdm_prime.reporting.images import comparable_rows
 from mdm_prime.reporting.records import Row, read_table
 
 CURVES = tuple(f"{curve}_{part}" for curve in ("temperature", "corrector", "time_steps") for part in "anb")
-OURS = (
-    "task",
-    "variant",
-    "sampler",
-    "distribution",
-    "origin",
-    "source_sha256",
-)  # columns of image_quality: here our_NAME
+OURS = ("task", "variant", "sampler", "distribution", "origin", "source_sha256")  # of image_quality; here our_NAME
 COLUMNS = (
     Column("dataset", "images", heading="Images"),
     Column("model", "the paper's, or one that it compares with", heading="Model"),
