@@ -96,10 +96,8 @@ class Noise(ImageSourceSection):
         return ImageSource("noise", lambda: iter([train]), lambda: iter([test]))
 """
 OBJECTIVE = """
-def loss(network, x, y, t, subtokenizer, schedule, *, carry_over):
-    from mdm_prime.core.objectives import sequence_losses
-
-    return sum(sequence_losses(network, x, y, t, subtokenizer, carry_over=carry_over))
+def loss(batch):
+    return sum(batch.losses())
 """
 SAMPLER = """
 from typing import Literal
@@ -135,6 +133,7 @@ from pydantic import TypeAdapter
 
 from mdm_prime import data
 from mdm_prime.core import schedules
+from mdm_prime.core.samples import SamplerInput
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.experiment import found
 from mdm_prime.experiment.sections.data import Data
@@ -169,7 +168,7 @@ weights, history = loop.train(
 assert len(history) == 2
 (sampler,) = TypeAdapter(Samplers).validate_python([{"kind": "left_to_right", "temperature": 0.5}])
 y, fixed = prior_sample(5, 3, subtokenizer, torch.zeros(0, dtype=torch.long))
-samples = sampler.draw(network, y, fixed, 0, range(5), schedule, subtokenizer, carry_over=True)
+samples = sampler.draw(SamplerInput(network, y, fixed, 0, range(5), schedule, subtokenizer, carry_over=True))
 assert samples.nfe.tolist() == [6] * 5 and samples.x.shape == (5, 3)
 print(sampler.name, sampler.description["num_steps"])
 """

@@ -11,6 +11,7 @@ from test_sampling import BELOW_ONE, LINEAR, Spy
 from enumeration import random_denoiser
 from mdm_prime.core import schedules
 from mdm_prime.core.objectives import consistent
+from mdm_prime.core.samples import SamplerInput
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.errors import UserError
 from mdm_prime.samplers import euler_steps as euler
@@ -34,9 +35,9 @@ def run(
     """Samples from nothing given."""
     y = torch.full((len(indices), length, subtokenizer.num_subtokens), subtokenizer.mask_id)
     fixed = torch.zeros_like(y, dtype=torch.bool)
-    settings = {"num_steps": num_steps, "distribution": distribution, "carry_over": carry_over, "seed": 0} | options
-    seed = settings.pop("seed")
-    return euler.euler_sample(denoiser, y, fixed, seed, indices, schedule, subtokenizer, **settings)
+    seed, record = options.pop("seed", 0), options.pop("record", None)
+    given = SamplerInput(denoiser, y, fixed, seed, indices, schedule, subtokenizer, carry_over, record)
+    return euler.euler_sample(given, num_steps=num_steps, distribution=distribution, **options)
 
 
 def at(function, *times, **numbers):

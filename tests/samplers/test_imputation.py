@@ -10,6 +10,7 @@ from test_sampling import Spy
 from test_sampling_distributions import frequencies
 
 from enumeration import all_sequences, chi_square, random_denoiser
+from mdm_prime.core.samples import SamplerInput
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.evaluation.oracle import oracle_denoiser
 from mdm_prime.samplers import euler_steps as euler
@@ -23,27 +24,19 @@ def complete(
 ):
     """Draws what is masked in y (B, L, ell)."""
     fixed = y != subtokenizer.mask_id
-    options = {"carry_over": carry_over, "record": record}
     if sampler.startswith("euler"):
         return euler.euler_sample(
-            denoiser,
-            y,
-            fixed,
-            0,
-            indices,
-            CUBIC,
-            subtokenizer,
+            SamplerInput(denoiser, y, fixed, 0, indices, CUBIC, subtokenizer, carry_over, record),
             num_steps=num_steps,
             distribution=sampler.removeprefix("euler "),
             corrector=corrector,
-            **options,
         )
     times, token_uniforms = sampling.sample_uniforms(0, indices, *y.shape[1:])
     if sampler == "ancestral":
         events = sampling.ancestral_events(times, CUBIC, num_steps, fixed)
     else:
         events = sampling.first_hitting_events(times, CUBIC, fixed)
-    return sampling.run_events(denoiser, y, events, token_uniforms, subtokenizer, **options)
+    return sampling.run_events(denoiser, y, events, token_uniforms, subtokenizer, carry_over=carry_over, record=record)
 
 
 def partly_given(vocab_size, ell, num, length, seed=0):
@@ -130,16 +123,9 @@ def test_free_subtokens_that_are_visible_may_be_drawn_again():
     fixed = torch.zeros_like(y, dtype=torch.bool)
     fixed[:, :2] = True
     samples = euler.euler_sample(
-        random_denoiser(subtokenizer, 4),
-        y,
-        fixed,
-        0,
-        range(50),
-        CUBIC,
-        subtokenizer,
+        SamplerInput(random_denoiser(subtokenizer, 4), y, fixed, 0, range(50), CUBIC, subtokenizer, carry_over=True),
         num_steps=16,
         distribution="joint",
-        carry_over=True,
         corrector=STRONG,
     )
     assert torch.equal(samples.x[:, :2], x[:, :2])
@@ -152,16 +138,10 @@ def test_free_subtokens_that_are_visible_may_be_drawn_again():
 )
 def test_a_start_that_no_sample_has_is_refused(position, fixed, message):
     subtokenizer = Subtokenizer(5, 2)
+    y, fixed, network = torch.tensor([[position]]), torch.tensor([[fixed]]), random_denoiser(subtokenizer, 1)
     with pytest.raises(ValueError, match=message):
         euler.euler_sample(
-            random_denoiser(subtokenizer, 1),
-            torch.tensor([[position]]),
-            torch.tensor([[fixed]]),
-            0,
-            range(1),
-            CUBIC,
-            subtokenizer,
+            SamplerInput(network, y, fixed, 0, range(1), CUBIC, subtokenizer, carry_over=True),
             num_steps=2,
             distribution="joint",
-            carry_over=True,
         )

@@ -11,12 +11,7 @@ from mdm_prime.experiment.sections.base import Section
 from mdm_prime.experiment.sections.samplers import SamplerSection
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from mdm_prime.core.objectives import Denoiser
-    from mdm_prime.core.samples import Record, Samples
-    from mdm_prime.core.schedules import Schedule
-    from mdm_prime.core.subtokens import Subtokenizer
+    from mdm_prime.core.samples import SamplerInput, Samples
 
 
 class Curve(Section):
@@ -37,19 +32,7 @@ class EulerSampler(SamplerSection):
     corrector: Curve | None = None
     time_steps: Curve | None = None  # null: uniform
 
-    def draw(
-        self,
-        network: Denoiser,
-        y: Tensor,
-        fixed: Tensor,
-        seed: int,
-        indices: range,
-        schedule: Schedule,
-        subtokenizer: Subtokenizer,
-        *,
-        carry_over: bool,
-        record: Record | None = None,
-    ) -> Samples:
+    def draw(self, given: SamplerInput) -> Samples:
         from mdm_prime.samplers import euler_steps
 
         curves = {key: getattr(self, key) for key in ("temperature", "corrector", "time_steps")}
@@ -58,17 +41,4 @@ class EulerSampler(SamplerSection):
             for key, curve in curves.items()
             if curve is not None
         }
-        return euler_steps.euler_sample(
-            network,
-            y,
-            fixed,
-            seed,
-            indices,
-            schedule,
-            subtokenizer,
-            num_steps=self.num_steps,
-            distribution=self.distribution,
-            carry_over=carry_over,
-            record=record,
-            **functions,
-        )
+        return euler_steps.euler_sample(given, num_steps=self.num_steps, distribution=self.distribution, **functions)

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mdm_prime.core.objectives import Denoiser, consistent, grid_sizes
-from mdm_prime.core.samples import Record, Samples
+from mdm_prime.core.samples import SamplerInput, Samples
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.errors import UserError
@@ -119,53 +119,45 @@ def plan_steps(
 
 @torch.no_grad()
 def euler_sample(
-    denoiser: Denoiser,
-    y: Tensor,
-    fixed: Tensor,
-    seed: int,
-    indices: range,
-    schedule: Schedule,
-    subtokenizer: Subtokenizer,
+    given: SamplerInput,
     *,
     num_steps: int,
     distribution: Distribution,
-    carry_over: bool,
     temperature: TimeFunction | None = None,
     corrector: TimeFunction | None = None,
     time_steps: TimeFunction | None = None,
-    record: Record | None = None,
 ) -> Samples:
-    """Samples (B, L) from y in T steps; each counts as T network evaluations, though idle rows are left out of some.
+    """Samples (B, L) in T steps; each counts as T network evaluations, though idle rows are left out of some.
 
     Args:
-        denoiser: see mdm_prime.core.objectives.
-        y: (B, L, ell) int64 sub-tokens to start from: masks, and what is given.
-        fixed: (B, L, ell) bool, the sub-tokens that never change.
-        seed: 0..255, of all samples.
-        indices: number of each of the B samples; with the seed it gives the sample's random numbers.
-        schedule: alpha.
-        subtokenizer: the map between tokens and sub-tokens.
+        given: see SamplerInput; its `record` is called before each step with its time, and at the end with time 0.
         num_steps: T.
         distribution: whether the sub-tokens of a position are drawn as one token, or each from its own marginal.
-        carry_over: whether drawn tokens must agree with the visible sub-tokens.
         temperature: of the logits, from times (T,); None: 1.
         corrector: its strength c, from times (T,); None: no corrector at all.
         time_steps: the times t of even steps u from 1 to 0, (T + 1,) both; None: t = u.
-        record: is called before each step with its time, and at the end with time 0.
 
     Raises ValueError for a start that no sample has, else see plan_steps.
     """
-    if (fixed & (y == subtokenizer.mask_id)).any():
+    y, subtokenizer, record = given.y, given.subtokenizer, given.record
+    if (given.fixed & (y == subtokenizer.mask_id)).any():
         raise ValueError("a masked sub-token cannot be fixed")
     if (smallest_completion(y, subtokenizer) >= subtokenizer.vocab_size).any():
         raise ValueError(f"the given sub-tokens belong to no token below {subtokenizer.vocab_size}")
-    steps = plan_steps(schedule, num_steps, temperature=temperature, corrector=corrector, time_steps=time_steps)
-    uniforms = step_uniforms(seed, indices, y.shape[1:], y.device)
+    steps = plan_steps(given.schedule, num_steps, temperature=temperature, corrector=corrector, time_steps=time_steps)
+    uniforms = step_uniforms(given.seed, given.indices, y.shape[1:], y.device)
     for step in steps:
         if record is not None:
             record(step.t, y)
         y = euler_step(
-            denoiser, y, fixed, next(uniforms), step, subtokenizer, distribution=distribution, carry_over=carry_over
+            given.network,
+            y,
+            given.fixed,
+            next(uniforms),
+            step,
+            subtokenizer,
+            distribution=distribution,
+            carry_over=given.carry_over,
         )
     if record is not None:
         record(0.0, y)

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mdm_prime.core.objectives import Denoiser
-    from mdm_prime.core.samples import Record, Samples
+    from mdm_prime.core.samples import SamplerInput, Samples
     from mdm_prime.core.schedules import Schedule
-    from mdm_prime.core.subtokens import Subtokenizer
     from mdm_prime.samplers.exact import Events
 
 
@@ -28,32 +27,21 @@ class ExactSampler(SamplerSection):
         """The events of sub-tokens with uniform numbers (B, L, ell) float64; `fixed` (B, L, ell) bool has none."""
         raise NotImplementedError
 
-    def draw(
-        self,
-        network: Denoiser,
-        y: Tensor,
-        fixed: Tensor,
-        seed: int,
-        indices: range,
-        schedule: Schedule,
-        subtokenizer: Subtokenizer,
-        *,
-        carry_over: bool,
-        record: Record | None = None,
-    ) -> Samples:
+    def draw(self, given: SamplerInput) -> Samples:
         from mdm_prime.samplers import exact
 
-        times, token_uniforms = (part.to(y.device) for part in exact.sample_uniforms(seed, indices, *y.shape[1:]))
+        uniforms = exact.sample_uniforms(given.seed, given.indices, *given.y.shape[1:])
+        times, token_uniforms = (part.to(given.y.device) for part in uniforms)
         return exact.run_events(
-            network,
-            y,
-            self.events(times, schedule, fixed),
+            given.network,
+            given.y,
+            self.events(times, given.schedule, given.fixed),
             token_uniforms,
-            subtokenizer,
-            carry_over=carry_over,
+            given.subtokenizer,
+            carry_over=given.carry_over,
             temperature=self.temperature,
             top_p=self.top_p,
-            record=record,
+            record=given.record,
         )
 
     def draw_causally(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mdm_prime import files, tracking
-from mdm_prime.core.samples import Record, Samples
+from mdm_prime.core.samples import Record, SamplerInput, Samples
 from mdm_prime.core.super_tokens import from_super_tokens
 from mdm_prime.data.arrays import token_dtype
 from mdm_prime.errors import UserError
@@ -142,16 +142,11 @@ def complete(
     record: Record | None = None,
 ) -> Samples:
     """Reveals what is masked in y (B, L, ell) by one sampler; sample i has the random numbers of indices[i]."""
+    fixed = y != loaded.subtokenizer.mask_id
     return sampler.draw(
-        loaded.network,
-        y,
-        y != loaded.subtokenizer.mask_id,
-        seed,
-        indices,
-        loaded.schedule,
-        loaded.subtokenizer,
-        carry_over=run.carry_over,
-        record=record,
+        SamplerInput(
+            loaded.network, y, fixed, seed, indices, loaded.schedule, loaded.subtokenizer, run.carry_over, record
+        )
     )
 
 

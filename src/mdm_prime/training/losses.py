@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mdm_prime.core.masking import mask_independently
-from mdm_prime.core.objectives import Denoiser, autoregressive_loss
+from mdm_prime.core.objectives import Denoiser, Losses, autoregressive_loss, sequence_losses
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.experiment import found
@@ -18,33 +18,46 @@ from mdm_prime.experiment.sections.models import OBJECTIVES
 Loss = Callable[[Denoiser, Tensor, Tensor, torch.Generator], Tensor]
 
 
-class Objective(Protocol):
-    """What a file of mdm_prime/training/objectives has as `loss`."""
+class NoisedBatch(NamedTuple):
+    """What an objective is given.
 
-    def __call__(
-        self,
-        network: Denoiser,
-        x: Tensor,
-        y: Tensor,
-        t: Tensor,
-        subtokenizer: Subtokenizer,
-        schedule: Schedule,
-        *,
-        carry_over: bool,
-    ) -> Tensor:
-        """Tokens x (B, L), noised sub-tokens y (B, L, ell) and times t (B,) that they were masked at; returns (B,)."""
-        ...
+    Attributes:
+        network: see mdm_prime.core.objectives.
+        x: (B, L) int64 tokens.
+        y: (B, L, ell) int64, their sub-tokens with some of them masked.
+        t: (B,) float32 times that they were masked at.
+        subtokenizer: the map between the two.
+        schedule: by which they were masked.
+        carry_over: whether predicted tokens must agree with the visible sub-tokens.
+    """
+
+    network: Denoiser
+    x: Tensor
+    y: Tensor
+    t: Tensor
+    subtokenizer: Subtokenizer
+    schedule: Schedule
+    carry_over: bool
+
+    def losses(self, *, joint: bool = True, marginal: bool = True) -> Losses:
+        """Both sums (B,) without their weight; see sequence_losses."""
+        network, x, y, t, subtokenizer, _, carry_over = self
+        return sequence_losses(network, x, y, t, subtokenizer, carry_over=carry_over, joint=joint, marginal=marginal)
+
+    def weight(self) -> Tensor:
+        """w(t) (B,), in the precision of t but computed in float64."""
+        return self.schedule.loss_weight(self.t.double()).to(self.t.dtype)
 
 
 def masked_loss(subtokenizer: Subtokenizer, schedule: Schedule, *, objective: str, carry_over: bool) -> Loss:
     """The objective of that name, at the times t that the step drew."""
-    weigh: Objective = found.module(OBJECTIVES, objective).loss
+    weigh: Callable[[NoisedBatch], Tensor] = found.module(OBJECTIVES, objective).loss
 
     def loss(network: Denoiser, x: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
         y = subtokenizer.encode(x)
         exact = t.double()  # in float32 1 - alpha may round to 0 at the smallest times, and the weight to infinity
         y = mask_independently(y, schedule.mask_probability(exact), subtokenizer.mask_id, generator)
-        return weigh(network, x, y, t, subtokenizer, schedule, carry_over=carry_over)
+        return weigh(NoisedBatch(network, x, y, t, subtokenizer, schedule, carry_over))
 
     return loss
 

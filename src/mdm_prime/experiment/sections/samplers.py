@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mdm_prime.core.objectives import Denoiser
-    from mdm_prime.core.samples import Record, Samples
-    from mdm_prime.core.schedules import Schedule
-    from mdm_prime.core.subtokens import Subtokenizer
+    from mdm_prime.core.samples import SamplerInput, Samples
 
 PACKAGES = ("mdm_prime.samplers",)
 
@@ -36,32 +34,8 @@ class SamplerSection(Section):
         """For samples.json: the settings, the number of steps and the distribution of one without."""
         return {"num_steps": None, "distribution": "joint", **self.model_dump(mode="json")}
 
-    def draw(
-        self,
-        network: Denoiser,
-        y: Tensor,
-        fixed: Tensor,
-        seed: int,
-        indices: range,
-        schedule: Schedule,
-        subtokenizer: Subtokenizer,
-        *,
-        carry_over: bool,
-        record: Record | None = None,
-    ) -> Samples:
-        """Reveals what is masked in y.
-
-        Args:
-            network: see mdm_prime.core.objectives.
-            y: (B, L, ell) int64 sub-tokens to start from: masks, and what is given.
-            fixed: (B, L, ell) bool, the sub-tokens that never change.
-            seed: 0..255, of all samples.
-            indices: number of each of the B samples; with the seed it gives the sample's random numbers.
-            schedule: alpha.
-            subtokenizer: the map between tokens and sub-tokens.
-            carry_over: whether drawn tokens must agree with the visible sub-tokens.
-            record: is called with the time and the sub-tokens on the way from t = 1 to 0.
-        """
+    def draw(self, given: SamplerInput) -> Samples:
+        """Reveals what is masked in given.y."""
         raise NotImplementedError
 
     def draw_causally(

@@ -10,24 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mdm_prime.core.objectives import Denoiser
-    from mdm_prime.core.schedules import Schedule
-    from mdm_prime.core.subtokens import Subtokenizer
+    from mdm_prime.training.losses import NoisedBatch
 
 FOR_IMAGES = True
 
 
-def loss(
-    network: Denoiser,
-    x: Tensor,
-    y: Tensor,
-    t: Tensor,
-    subtokenizer: Subtokenizer,
-    schedule: Schedule,
-    *,
-    carry_over: bool,
-) -> Tensor:
-    """See losses.Objective."""
-    from mdm_prime.core.objectives import sequence_losses
-
-    return sequence_losses(network, x, y, t, subtokenizer, carry_over=False, marginal=False).joint
+def loss(batch: NoisedBatch) -> Tensor:
+    return batch._replace(carry_over=False).losses(marginal=False).joint

@@ -7,23 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mdm_prime.core.objectives import Denoiser
-    from mdm_prime.core.schedules import Schedule
-    from mdm_prime.core.subtokens import Subtokenizer
+    from mdm_prime.training.losses import NoisedBatch
 
 
-def loss(
-    network: Denoiser,
-    x: Tensor,
-    y: Tensor,
-    t: Tensor,
-    subtokenizer: Subtokenizer,
-    schedule: Schedule,
-    *,
-    carry_over: bool,
-) -> Tensor:
-    """See losses.Objective."""
-    from mdm_prime.core.objectives import sequence_losses
-
-    losses = sequence_losses(network, x, y, t, subtokenizer, carry_over=carry_over, marginal=False)
-    return schedule.loss_weight(t.double()).to(t.dtype) * losses.joint
+def loss(batch: NoisedBatch) -> Tensor:
+    return batch.weight() * batch.losses(marginal=False).joint
