@@ -19,6 +19,8 @@ from mdm_prime import hints
 from mdm_prime.errors import UserError
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -139,7 +141,7 @@ def save_arrays(path: str | Path, **arrays: NDArray[Any]) -> None:
 
 
 @contextmanager
-def reading(path: str | Path) -> Iterator[BinaryIO]:
+def reading(path: str | Path) -> Iterator[BufferedReader]:
     """Opens a regular file; what is none would never end, or never begin. Raises OSError and UserError."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # which waits for no writer of a FIFO
     with os.fdopen(handle, "rb") as file:

@@ -99,7 +99,7 @@ def test_no_number_may_be_endless(tmp_path: Path) -> None:
     values["tasks"] = {name: values["tasks"][name] for name in kept.values()}
     found = [keys for keys in numbers(values) if "variants" not in keys]
     assert len(found) > 100
-    for keys in found[:: max(1, len(found) // 60)]:
+    for keys in found[:: max(1, len(found) // 20)]:
         said = problem(tmp_path, with_value(smoke(), keys, 10**30))
         assert str(keys[-1] if isinstance(keys[-1], str) else keys[-2]) in said, keys
 
