@@ -133,8 +133,8 @@ def save_arrays(path: str | Path, **arrays: NDArray[Any]) -> None:
     """Writes one .npz file of plain numbers, by name."""
     import numpy as np
 
-    with replacing(path) as temporary:
-        np.savez(temporary, allow_pickle=False, **arrays)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------

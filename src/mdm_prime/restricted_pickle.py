@@ -11,6 +11,7 @@ import codecs
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partialmethod
 from typing import Any, BinaryIO
 
 MOST_ITEMS = 2**20  # instructions of a file; the labels of ImageNet's batches are 130,000
@@ -106,10 +107,6 @@ class _Bounded:
         return line
 
 
-class _Mark:
-    pass
-
-
 class _Machine:
     """The stack and memory of a pickle; a method for each instruction, by the name that pickletools has for it."""
 
@@ -133,6 +130,8 @@ class _Machine:
                 return self._stack.pop()
             if name in _CONSTANTS:
                 self._stack.append(_CONSTANTS[name])
+            elif name in _FRESH:
+                self._stack.append(_FRESH[name]())
             elif name in _LITERALS:
                 self._stack.append(_bounded(argument))
             elif name not in _IGNORED:
@@ -141,8 +140,6 @@ class _Machine:
                     raise RefusedError(f"an extension ({name})")
                 instruction(argument)
         raise RefusedError(f"more than {MOST_ITEMS} instructions")
-
-    # ---- stack and memory -------------------------------------------------------------------------------------------
 
     def _mark(self, _: Any) -> None:
         if len(self._marks) >= MOST_DEPTH:
@@ -180,17 +177,6 @@ class _Machine:
 
     _binget = _long_binget = _get
 
-    # ---- containers -------------------------------------------------------------------------------------------------
-
-    def _empty_list(self, _: Any) -> None:
-        self._stack.append([])
-
-    def _empty_dict(self, _: Any) -> None:
-        self._stack.append({})
-
-    def _empty_set(self, _: Any) -> None:
-        self._stack.append(set())
-
     def _list(self, _: Any) -> None:
         self._stack.append(self._since_mark())
 
@@ -205,24 +191,16 @@ class _Machine:
     def _tuple(self, _: Any) -> None:
         self._push_tuple(tuple(self._since_mark()))
 
-    def _empty_tuple(self, _: Any) -> None:
-        self._stack.append(())
-
-    def _tuple1(self, _: Any) -> None:
-        self._last_as_tuple(1)
-
-    def _tuple2(self, _: Any) -> None:
-        self._last_as_tuple(2)
-
-    def _tuple3(self, _: Any) -> None:
-        self._last_as_tuple(3)
-
-    def _last_as_tuple(self, count: int) -> None:
+    def _last_as_tuple(self, count: int, _: Any) -> None:
         if len(self._stack) < count:
             raise IndexError("an empty stack")
         items = tuple(self._stack[-count:])
         del self._stack[-count:]
         self._push_tuple(items)
+
+    _tuple1 = partialmethod(_last_as_tuple, 1)
+    _tuple2 = partialmethod(_last_as_tuple, 2)
+    _tuple3 = partialmethod(_last_as_tuple, 3)
 
     def _push_tuple(self, made: tuple[Any, ...]) -> None:
         depth = 1 + max((self._depths.get(id(item), 0) for item in made if type(item) is tuple), default=0)
@@ -268,8 +246,6 @@ class _Machine:
                 target[_key(key)] = value
         elif type(target) is not Call:
             raise RefusedError(f"items for {_kind(target)}")
-
-    # ---- names and calls --------------------------------------------------------------------------------------------
 
     def _global(self, argument: str) -> None:
         module, _, name = argument.partition(" ")  # as pickletools has them
@@ -326,6 +302,7 @@ class _Machine:
 
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_FRESH: dict[str, type] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set, "EMPTY_TUPLE": tuple}
 _IGNORED = {"PROTO", "FRAME"}
 _LITERALS = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"}
 _LITERALS |= {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
