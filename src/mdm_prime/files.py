@@ -188,19 +188,21 @@ def one_line(path: str | Path, problem: str, again: str | None = None) -> Iterat
 
     `again` is the command that makes the file; by default that of a result of the pipeline.
     """
-    again = again or hints.target(path)
     try:
         yield
     except UserError:
         raise
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}); make it with: {again}") from None
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror or error}); make it with: {again or hints.target(path)}"
+        ) from None
     except Exception as error:  # the readers of a damaged file raise errors of any kind
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{path}: {problem} ({reason}); delete it and run the pipeline again: {again}") from None
+        todo = f"make it with: {again}" if again else f"delete it and run the pipeline again: {hints.target(path)}"
+        raise UserError(f"{path}: {problem} ({reason}); {todo}") from None
 
 
 def sha256_of(path: str | Path) -> str:
-    """Hex SHA-256 of a file's bytes: 1.5 GB a second where the processor has instructions for it."""
+    """Hex SHA-256 of a file's bytes."""
     with reading(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
