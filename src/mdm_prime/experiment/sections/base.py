@@ -51,7 +51,8 @@ MOST = {
     "vocab_size": 2**24,
     "width": 2**16,
 }
-MOST_OF_ANY = 2**31 - 1  # what an index of 32 bits counts; of a float too
+MOST_OF_ANY = 2**31 - 1  # of an integer: what an index of 32 bits counts
+MOST_OF_ANY_FLOAT = 1e30  # its square is no float32
 
 
 class Section(BaseModel):
@@ -64,8 +65,8 @@ class Section(BaseModel):
     def _possible_sizes(self) -> Self:
         for key in type(self).model_fields:
             value = getattr(self, key)
-            most = MOST.get(key, self.most_of_any)
             for number in value if isinstance(value, tuple) else (value,):
+                most = MOST.get(key, self.most_of_any if isinstance(number, int) else MOST_OF_ANY_FLOAT)
                 if isinstance(number, int | float) and number > most:
                     raise ValueError(f"{key}: is {str(number)[:40]}; should be at most {most}")
         return self
