@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_images import assert_one_line, batches, make_images, write_batches
 
-from mdm_prime import data
+from mdm_prime import data, files
 from mdm_prime.data import arrays
 from mdm_prime.data.images.digits import DigitsData
 
@@ -84,7 +84,7 @@ def test_an_interrupted_run_leaves_no_meta_json(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(arrays, "save_array", interrupted)
+    monkeypatch.setattr(files, "save_array", interrupted)
     with pytest.raises(KeyboardInterrupt):
         data.prepare("digits", digits(), tmp_path)
     assert not (tmp_path / "meta.json").exists()

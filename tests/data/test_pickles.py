@@ -104,12 +104,10 @@ def attacks(target):
 def test_nothing_in_a_pickle_is_run(tmp_path, name):
     target = tmp_path / "made-by-the-pickle"
     (tmp_path / "batch").write_bytes(attacks(target)[name])
-    before = {key: vars(stand_in).copy() for key, stand_in in pickles.ALLOWED.items()}
     with pytest.raises(UserError, match=r"batch: (not read, because it asks for .*; allowed|no whole pickle)") as error:
         pickles.load_dictionary(tmp_path / "batch")
     assert "\n" not in str(error.value)
     assert not target.exists()
-    assert {key: vars(stand_in) for key, stand_in in pickles.ALLOWED.items()} == before
 
 
 def test_the_attacks_would_work_on_another_reader(tmp_path):
@@ -128,15 +126,13 @@ def test_every_truncation_is_one_line(tmp_path):
 
 
 def test_every_damaged_byte_is_read_or_refused(tmp_path):
-    """No error but the one line, whatever the byte becomes (but an opcode that asks for gigabytes)."""
+    """No error but the one line, whatever the byte becomes."""
     content = pickle.dumps({"data": BATCH["data"][:1, :3], "labels": [np.int64(1)]}, protocol=2)
     rng = np.random.default_rng(0)
     messages = []
     for place in range(len(content)):
         damaged = bytearray(content)
         damaged[place] ^= int(rng.integers(1, 256))
-        if damaged[place] == pickle.LONG_BINPUT[0]:
-            continue
         (tmp_path / "batch").write_bytes(damaged)
         try:
             pickles.load_dictionary(tmp_path / "batch")

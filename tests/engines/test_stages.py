@@ -47,6 +47,7 @@ EXPECTED: dict[str, set[str]] = {
     "mdm_prime.data.images.folder": set(),
     "mdm_prime.data.images.batches": set(),
     "mdm_prime.data.pickles": set(),
+    "mdm_prime.restricted_pickle": set(),
     "mdm_prime.data.splitting": of({"data"}, TEXT, *ON_IMAGES),
     "mdm_prime.official.*": set(),
     "mdm_prime.stages.import_checkpoint": set(),

@@ -59,6 +59,7 @@ from typing import Literal
 
 import numpy as np
 
+from mdm_prime import files
 from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.data import DataSection
@@ -74,8 +75,8 @@ class Coins(DataSection):
             raise UserError(f"{key}.length is {self.length}; should be at least 1")
         arrays.start(output)
         x = np.random.default_rng(self.seed).integers(0, 4, (60, self.length)).astype(np.uint8)
-        arrays.save_array(output / "train.npy", x[:40])
-        arrays.save_array(output / "heldout.npy", x[40:])
+        files.save_array(output / "train.npy", x[:40])
+        files.save_array(output / "heldout.npy", x[40:])
         meta = dict.fromkeys(arrays.META_KEYS) | {"task": task, "vocab_size": 4, "length": self.length}
         arrays.save_meta(output, meta)
 """

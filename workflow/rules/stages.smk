@@ -47,4 +47,4 @@ for stage in STAGES:
         params:
             command=stage.command,  # `shell` is read when the job runs, behind the end of this loop
         shell:
-            "{CLI} {params.command} 2> {log}"
+            "{CLI} {params.command} 2> {log:q}"

@@ -8,12 +8,12 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from mdm_prime import engines
-from mdm_prime.errors import TrainingInterruptedError, UserError
+from mdm_prime.errors import TrainingInterruptedError, UserError, printable
 from mdm_prime.experiment import config, layout
 
 FAILURES = "MDM_PRIME_FAILURES"  # environment variable: a file of Snakemake's, which repeats the lines in it at its end
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _failed(options, str(error))
     except OSError as error:  # a full disk, a folder that cannot be written
-        return _failed(options, f"{error.filename or 'input/output'}: {error.strerror or error}")
+        return _failed(options, printable(f"{error.filename or 'input/output'}: {error.strerror or error}"))
     except KeyboardInterrupt:
         return 130
     except TrainingInterruptedError as error:
@@ -110,7 +110,7 @@ def _params_file(options: argparse.Namespace) -> Path:
 def _failed(options: argparse.Namespace, line: str) -> int:
     print(f"mdm-prime: {line}", file=sys.stderr)
     if report := os.environ.get(FAILURES):  # a file of Snakemake's rules, which repeat the line at the end
-        with Path(report).open("a", encoding="utf-8") as file:
+        with suppress(OSError), Path(report).open("a", encoding="utf-8") as file:
             file.write(f"{' '.join(filter(None, [options.verb_name, getattr(options, 'name', '')]))}: {line}\n")
     return 2
 
@@ -191,7 +191,7 @@ def _stage(options: argparse.Namespace) -> None:
     stage = STAGES[options.verb_name]
     loaded = config.load(options.params)
     command = f"{options.verb_name} {options.name}".strip()
-    with engines.recorded(loaded, options.results, command) as outputs:
+    with engines.recorded(loaded, options.results, command, options.params) as outputs:
         function = getattr(importlib.import_module(f"mdm_prime.{stage.module}"), stage.function)
         if stage.module.startswith("reporting"):
             root = layout.scale_root(options.results, loaded.scale)
@@ -261,7 +261,9 @@ def _show(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from mdm_prime.reporting.report import making
 
-    print(making.make(config.load(options.params), options.params, options.results))
+    loaded = config.load(options.params)
+    engines.check_made(loaded, options.results, options.params)
+    print(making.make(loaded, options.params, options.results))
 
 
 def _check_reference(options: argparse.Namespace) -> int:
@@ -279,7 +281,9 @@ def _check_reference(options: argparse.Namespace) -> int:
 def _keep_reference(options: argparse.Namespace) -> None:
     from mdm_prime.stages.reference import keep_reference
 
-    keep_reference(config.load(options.params), options.results, options.reference)
+    loaded = config.load(options.params)
+    engines.check_made(loaded, options.results, options.params)
+    keep_reference(loaded, options.results, options.reference)
 
 
 def _pipeline(options: argparse.Namespace) -> None:

@@ -83,12 +83,6 @@ def writing_sequences(path: Path, vocab_size: int, length: int, frame: int | Non
         writer.finish()
 
 
-def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Writes one .npy file, whole or not at all."""
-    with files.replacing(path) as temporary:
-        np.save(temporary, array, allow_pickle=False)
-
-
 def start(output: Path) -> None:
     """Removes an older meta.json, which is written last and so says that the other files belong together.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mdm_prime import files
 from mdm_prime.data import arrays
 from mdm_prime.data.splitting import content_hash, heldout_threshold
 from mdm_prime.errors import UserError
@@ -132,7 +133,7 @@ def _write_split(output: Path, split: str, data: ImageDataSection, batches: Batc
         for batch in batches:
             writer.append(batch.pixels.reshape(-1))
             labels.extend(batch.labels.tolist())
-    arrays.save_array(output / f"{split}_labels.npy", np.array(labels, "<i8"))
+    files.save_array(output / f"{split}_labels.npy", np.array(labels, "<i8"))
     return writer.sequences, max(labels, default=-1) + 1
 
 

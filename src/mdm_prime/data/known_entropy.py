@@ -38,9 +38,8 @@ class KnownEntropyData(DataSection):
         sizes = {"train": self.train_sequences, "heldout": self.heldout_sequences}
         for (name, size), rng in zip(sizes.items(), _generators(self)[1:], strict=True):
             x = sample(source, size, rng).astype(arrays.token_dtype(self.vocab_size))
-            arrays.save_array(output / f"{name}.npy", x)
-        with files.replacing(output / "source.npz") as temporary:
-            np.savez(temporary, initial=source.initial, transition=source.transition)
+            files.save_array(output / f"{name}.npy", x)
+        files.save_arrays(output / "source.npz", initial=source.initial, transition=source.transition)
         arrays.save_meta(
             output,
             {
@@ -129,11 +128,9 @@ def load_source(folder: str | Path) -> MarkovSource:
     """The source that `prepare` wrote into `folder`. Raises UserError when a file is missing or damaged."""
     meta = files.read_json(Path(folder) / "meta.json")
     path = Path(folder) / "source.npz"
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return MarkovSource(stored["initial"], stored["transition"], meta["length"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise UserError(f"{path}: no Markov source ({error}); delete it and run the pipeline again") from None
+    stored = files.load_arrays(path)
+    with files.one_line(path, "no Markov source"):
+        return MarkovSource(stored["initial"], stored["transition"], meta["length"])
 
 
 def _generators(config: KnownEntropyData) -> list[np.random.Generator]:

@@ -1,23 +1,30 @@
 """Pickled dictionaries of numpy arrays, read without running or trusting anything in them.
 
-A pickle names functions that are called while it is read. Here every name that is allowed stands for a class of this
-file, which takes the bytes of a plain array and nothing else; numpy's own functions would believe the flags and fields
-of a type in the file, and so read memory that the file points to.
+numpy's own functions would believe the flags and fields of a type in the file, and so read memory that the file points
+to; here an array is the bytes of numbers of a plain type. See mdm_prime.restricted_pickle for the rest.
 """
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mdm_prime import restricted_pickle
 from mdm_prime.errors import UserError
+from mdm_prime.restricted_pickle import Budget, Call, Name, RefusedError, Rules
 
 DTYPES = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
 BYTE_ORDERS = frozenset({"<", ">", "|", "="})
+CORES = ("numpy.core", "numpy._core")  # before numpy 2, and from then on
+ARRAY = frozenset(f"{core}.multiarray._reconstruct" for core in CORES)  # its content comes as its state
+ARRAY_OF_BUFFER = frozenset(f"{core}.numeric._frombuffer" for core in CORES)  # of protocol 5
+SCALAR = frozenset(f"{core}.multiarray.scalar" for core in CORES)
+BYTES = frozenset({"_codecs.encode", "__builtin__.bytes"})  # how protocol 2 writes bytes
+DTYPE = "numpy.dtype"
+ALLOWED = ARRAY | ARRAY_OF_BUFFER | SCALAR | BYTES | {DTYPE, "numpy.ndarray"}  # the last is only mentioned
 
 
 def load_dictionary(path: Path) -> dict[str, Any]:
@@ -30,128 +37,88 @@ def load_dictionary(path: Path) -> dict[str, Any]:
     truncated or damaged, and when it holds no dictionary.
     """
     try:
+        if not path.is_file() and path.exists():
+            raise UserError(f"{path}: is no regular file; give the file")
+        size = path.stat().st_size
+        budget = Budget(size)
         with path.open("rb") as file:
-            value = _Unpickler(file, encoding="latin1").load()
+            value = restricted_pickle.load(file, size, Rules(_refuse, _call))
+        if isinstance(value, dict):
+            return {key: _array(item, budget) if _is_array(item) else item for key, item in value.items()}
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give the file") from None
-    except _RefusedError as error:
+    except UserError:
+        raise
+    except RefusedError as error:
         raise UserError(
             f"{path}: not read, because it asks for {error}; allowed: arrays of numbers and plain containers"
         ) from None
     except Exception as error:  # a damaged pickle raises errors of any kind
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{path}: no whole pickle ({reason}); get the file again") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: holds {type(value).__name__.strip('_').lower()}, not a dictionary; give another file")
-    return {key: content.array() if isinstance(content, _Array) else content for key, content in value.items()}
+    kind = "array" if _is_array(value) else type(value).__name__.lower()
+    raise UserError(f"{path}: holds {kind}, not a dictionary; give another file")
 
 
-class _RefusedError(Exception):
-    """What a pickle asks for and does not get."""
+def _refuse(name: Name) -> None:
+    if str(name) not in ALLOWED:
+        raise RefusedError(str(name))
 
 
-class _StandIn:
-    """Base of the classes that a pickle may call. The class itself cannot be changed by it (opcode BUILD)."""
-
-    def __setstate__(self, state: Any) -> None:
-        raise _RefusedError(f"a state of {type(self).__name__}")
-
-
-class _NdArray(_StandIn):
-    """numpy.ndarray: only mentioned, never made."""
-
-    def __init__(self, *_: Any) -> None:
-        raise _RefusedError("a call of numpy.ndarray")
-
-
-class _Dtype(_StandIn):
-    """numpy.dtype: a number, never an object or a record."""
-
-    def __init__(self, code: str, *_: Any) -> None:
-        if code not in DTYPES:
-            raise _RefusedError(f"an array of type {code!r}")
-        self._dtype = np.dtype(code)
-
-    def __setstate__(self, state: Any) -> None:
-        if state[1] not in BYTE_ORDERS:
-            raise _RefusedError(f"a byte order {state[1]!r}")
-        self._dtype = self._dtype.newbyteorder(state[1])
-
-    def read(self, content: Any) -> NDArray[Any]:
-        """The numbers (N,) in bytes, without a copy."""
-        return np.frombuffer(_as_bytes(content), self._dtype)
-
-
-class _Array(_StandIn):
-    """numpy's `_reconstruct`: an array whose content comes as its state."""
-
-    def __init__(self, *_: Any) -> None:
-        self._array: NDArray[Any] = np.empty(0)
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, fortran, content = state
-        self._array = _numbers(content, dtype, shape, "F" if fortran else "C")
-
-    def array(self) -> NDArray[Any]:
-        return self._array
-
-
-class _ArrayOfBuffer(_Array):
-    """numpy's `_frombuffer` (protocol 5): an array whose content comes as an argument."""
-
-    def __init__(self, content: Any, dtype: _Dtype, shape: Any, order: Any, *_: Any) -> None:
-        self._array = _numbers(content, dtype, shape, "F" if order == "F" else "C")
-
-
-class _Scalar(_StandIn):
-    """numpy's `scalar`: becomes a number of Python."""
-
-    def __new__(cls, dtype: _Dtype, content: Any) -> Any:
-        return _numbers(content, dtype, (1,), "C").tolist()[0]
-
-
-class _Bytes(_StandIn):
-    """`_codecs.encode`, and `bytes` without arguments: how protocol 2 writes bytes."""
-
-    def __new__(cls, text: str = "", encoding: str = "latin1") -> Any:
-        if encoding != "latin1":
-            raise _RefusedError(f"an encoding {encoding!r}")
+def _call(function: Name, arguments: tuple[Any, ...], budget: Budget) -> Any:
+    """Bytes and numbers at once; of a type or an array what it is made of, until its state has come."""
+    name = str(function)
+    if name == "numpy.ndarray":
+        raise RefusedError("a call of numpy.ndarray")
+    if name in BYTES:
+        text, encoding = (*arguments, "latin1")[:2] if arguments else ("", "latin1")
+        if encoding != "latin1" or type(text) is not str:
+            raise RefusedError(f"an encoding {encoding!r}")
+        budget.spend(len(text))
         return text.encode("latin1")
+    if name in SCALAR:
+        dtype, content = arguments
+        return _numbers(content, dtype, (1,), "C", budget).tolist()[0]
+    return Call(name, arguments)
 
 
-def _numbers(content: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
-    if not isinstance(dtype, _Dtype):
-        raise _RefusedError(f"an array of type {type(dtype).__name__}")
-    return dtype.read(content).reshape(shape, order=order)
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Call) and value.name in ARRAY | ARRAY_OF_BUFFER
 
 
-def _as_bytes(content: Any) -> bytes | bytearray:
-    if isinstance(content, str):  # of Python 2
-        return content.encode("latin1")
-    if not isinstance(content, bytes | bytearray):
-        raise _RefusedError(f"an array of {type(content).__name__}")
-    return content
+def _array(found: Call, budget: Budget) -> NDArray[Any]:
+    if found.name in ARRAY_OF_BUFFER:
+        content, dtype, shape, order, *_ = found.arguments
+        return _numbers(content, dtype, shape, "F" if order == "F" else "C", budget)
+    if found.state is None:
+        return np.empty(0)
+    _, shape, dtype, fortran, content = found.state
+    return _numbers(content, dtype, shape, "F" if fortran else "C", budget)
 
 
-_NUMPY = {("multiarray", "_reconstruct"): _Array, ("multiarray", "scalar"): _Scalar}
-_NUMPY[("numeric", "_frombuffer")] = _ArrayOfBuffer
-ALLOWED: dict[tuple[str, str], type[_StandIn]] = {
-    ("numpy", "ndarray"): _NdArray,
-    ("numpy", "dtype"): _Dtype,
-    ("_codecs", "encode"): _Bytes,
-    ("__builtin__", "bytes"): _Bytes,
-    **{
-        (f"numpy.{core}.{part}", name): stand_in
-        for (part, name), stand_in in _NUMPY.items()
-        for core in ("core", "_core")
-    },
-}
+def _numbers(content: Any, dtype: Any, shape: Any, order: Any, budget: Budget) -> NDArray[Any]:
+    """The array of a shape that bytes hold, without a copy; text of Python 2 is bytes."""
+    plain = _dtype(dtype)
+    if type(content) is str:
+        budget.spend(len(content))
+        content = content.encode("latin1")
+    if type(content) is not bytes:
+        raise RefusedError(f"an array of {type(content).__name__}")
+    if type(shape) is not tuple or len(shape) > 8:
+        raise RefusedError(f"an array whose shape is a {type(shape).__name__}")
+    return np.frombuffer(content, plain).reshape(shape, order=order)
 
 
-class _Unpickler(pickle.Unpickler):
-    """Finds stand-ins only; nothing is imported."""
-
-    def find_class(self, module: str, name: str) -> type[_StandIn]:
-        if (module, name) not in ALLOWED:
-            raise _RefusedError(f"{module}.{name}")
-        return ALLOWED[module, name]
+def _dtype(found: Any) -> np.dtype[Any]:
+    """A type of numbers, never an object or a record; its state tells the order of bytes only."""
+    if not isinstance(found, Call) or found.name != DTYPE:
+        raise RefusedError(f"an array of type {type(found).__name__}")
+    code = found.arguments[0] if found.arguments else None
+    if type(code) is not str or code not in DTYPES:
+        raise RefusedError(f"an array of type {str(code)[:20]!r}")
+    dtype = np.dtype(code)
+    if found.state is None:
+        return dtype
+    if type(found.state) is not tuple or found.state[1] not in BYTE_ORDERS:
+        raise RefusedError("a type with a state of its own")
+    return dtype.newbyteorder(found.state[1])

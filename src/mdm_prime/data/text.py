@@ -70,8 +70,7 @@ class TextData(DataSection):
             encoder = tokenizer.train_tokenizer(training_texts, self.vocab_size, key)
         else:
             encoder = tokenizer.given_tokenizer(self.tokenizer, self.vocab_size, key)
-        with files.replacing(output / "tokenizer.json") as temporary:
-            encoder.save(str(temporary))
+        files.write_text(output / "tokenizer.json", encoder.to_str(pretty=True))
         shape = self.vocab_size, self.length, tokenizer.separator_id(encoder) if self.framed else None
         with (
             arrays.writing_sequences(output / "train.npy", *shape) as train,
@@ -173,7 +172,7 @@ def split_by_document(source: Corpus, fraction: float, seed: int) -> tuple[Corpu
 
 def _decoded_bytes(encoder: Tokenizer, path: Path, *, framed: bool) -> int:
     """UTF-8 bytes of the text in the sequences of a file, separators not counted."""
-    stored = np.load(path, mmap_mode="r")
+    stored = files.load_array(path)
     stream = (stored[:, 1:-1] if framed else stored).reshape(-1)
     total = start = 0
     for end in [*np.flatnonzero(stream == tokenizer.separator_id(encoder)).tolist(), len(stream)]:

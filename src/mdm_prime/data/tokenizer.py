@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mdm_prime import files
 from mdm_prime.errors import UserError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+PROBE = "A text, 1 \N{SNOWMAN}.\n"
 SEPARATOR = "<|endoftext|>"  # after every document
 SEPARATORS = (SEPARATOR, "</s>", "[SEP]")  # what given tokenizers call it
 
@@ -55,8 +57,8 @@ def given_tokenizer(name: str, vocab_size: int, key: str) -> Tokenizer:
 
         try:
             tokenizer = _ready(Tokenizer.from_pretrained(name))
-        except Exception as error:  # the library raises nothing narrower
-            reason = " ".join(str(error).split())
+        except BaseException as error:  # the library raises nothing narrower
+            reason = _reason(error)
             raise UserError(
                 f"{key}.tokenizer: {name} cannot be read: {reason}; give a .json file or a hub name"
             ) from None
@@ -78,10 +80,19 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     from tokenizers import Tokenizer
 
     try:
+        with files.reading(path):
+            pass
         return _ready(Tokenizer.from_file(str(path)))
-    except Exception as error:  # the library raises nothing narrower
-        reason = " ".join(str(error).split())
+    except BaseException as error:  # the library raises nothing narrower
+        reason = _reason(error)
         raise UserError(f"{path}: no tokenizer ({reason}); give a JSON file of the tokenizers library") from None
+
+
+def _reason(error: BaseException) -> str:
+    """What the library says; raises again what is none of its errors. A panic of it is no Exception."""
+    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        raise error
+    return " ".join(str(error).split())[:300]
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -113,7 +124,13 @@ def separator_id(tokenizer: Tokenizer) -> int:
 
 
 def _ready(tokenizer: Tokenizer) -> Tokenizer:
-    """Without what a file may ask for and a stream of tokens must not have."""
+    """Without what a file may ask for and a stream of tokens must not have.
+
+    Raises ValueError for a file that asks for chance.
+    """
+    if dropout := getattr(tokenizer.model, "dropout", None):
+        raise ValueError(f"its dropout {dropout} makes other tokens each time: set model.dropout to null in its file")
+    tokenizer.encode(PROBE)  # a file may be whole and its parts not fit: the library finds out here
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True  # a separator spelt out in a document is text

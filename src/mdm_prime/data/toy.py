@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from mdm_prime import files
 from mdm_prime.data import arrays, photographs
 from mdm_prime.data.photographs import PHOTOGRAPHS
 from mdm_prime.errors import UserError
@@ -42,12 +43,12 @@ class ToyData(DataSection):
             p = density(self.image, self.vocab_size, self.contrast)
         except ValueError as error:
             raise UserError(f"{key}.image: {self.image} {error}") from None
-        arrays.save_array(output / "density.npy", p)
+        files.save_array(output / "density.npy", p)
         sizes = {"train": self.train_sequences, "heldout": self.heldout_sequences}
         streams = np.random.SeedSequence(self.seed).spawn(2)  # more training data, the same held out
         for (name, size), stream in zip(sizes.items(), streams, strict=True):
             x = sample(p, size, np.random.default_rng(stream)).astype(arrays.token_dtype(self.vocab_size))
-            arrays.save_array(output / f"{name}.npy", x)
+            files.save_array(output / f"{name}.npy", x)
         arrays.save_meta(
             output,
             {

@@ -7,7 +7,7 @@ a file that has kept its size and time since it was recorded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,22 @@ class Made:
             "inputs": {path: self.content(path) for path in repetition.inputs},
             "outside": {path: _fingerprint(Path(path)) for path in repetition.stage.outside if Path(path).is_file()},
         }
+
+    def damaged(self, paths: Iterable[str]) -> tuple[str, Repetition] | None:
+        """The first of these results that is not as its stage made it, and that; None for none.
+
+        Every byte is read: what a disk or a hand has changed may have kept its size and time. What no record tells of
+        is passed over, and so is what is missing.
+        """
+        for path in paths:
+            producer = self._producer.get(path)
+            record = self._record(producer) if producer else None
+            recorded = record["outputs"].get(path) if record else None
+            if producer and isinstance(recorded, dict) and (self.root / path).is_file():
+                self._hashes[path] = files.sha256_of(self.root / path)
+                if self._hashes[path] != recorded.get("sha256"):
+                    return path, producer
+        return None
 
     def finish(self, repetition: Repetition, begun: Record) -> None:
         """Writes the record of a stage that has succeeded."""

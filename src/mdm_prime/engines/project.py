@@ -23,11 +23,12 @@ SHOWN = ("tables", "figures")  # of the scale that was made last: links in resul
 
 
 @contextmanager
-def recorded(config: Config, results: Path, command: str) -> Iterator[list[Path]]:
+def recorded(config: Config, results: Path, command: str, params: Path | None = None) -> Iterator[list[Path]]:
     """Notes what a stage is made of while the block runs it, and writes it down when the block succeeds.
 
     Yields the stage's output files; none, and no record, for a run of the scale that no table or figure asks for, such
-    as samples of a second seed. Raises UserError where no stage of this scale has the command.
+    as samples of a second seed. Raises UserError where no stage of this scale has the command, and for an input that is
+    not as it was made; `params` is the file of the command that makes it again.
     """
     root = layout.scale_root(results, config.scale)
     every = stages(config)
@@ -36,12 +37,33 @@ def recorded(config: Config, results: Path, command: str) -> Iterator[list[Path]
         yield []
         return
     made = Made(root, every, settings(config, [found.stage]))  # the others for the hashes that they have noted
+    _check_content(made, found.inputs, params or params_files.params_file(config.scale))
     begun = made.begin(found)
     (root / found.made).unlink(missing_ok=True)
     yield [root / path for path in found.outputs]
     made.finish(found, begun)
     if found.stage.name.startswith(("table_", "figure_")):
         show(config, results)
+
+
+def check_made(config: Config, results: Path, params: Path) -> None:
+    """Raises UserError for a table, figure or metric that is not as it was made: before they are shown or kept."""
+    made = Made(layout.scale_root(results, config.scale), stages(config), {})
+    shown = ("table_", "figure_", "metrics")
+    paths = [
+        path
+        for repetition in made.repetitions
+        if repetition.stage.name.startswith(shown)
+        for path in repetition.outputs
+    ]
+    _check_content(made, paths, params)
+
+
+def _check_content(made: Made, paths: list[str], params: Path) -> None:
+    if found := made.damaged(paths):
+        path, producer = found
+        again = hints.verb(params, *producer.command.split())
+        raise UserError(f"{made.root / path}: is not as `{producer.command}` made it; make it again: {again}")
 
 
 def repetition_of(config: Config, every: list[Stage], command: str) -> Repetition | None:

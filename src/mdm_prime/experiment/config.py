@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from mdm_prime import files
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.found import kinds
 from mdm_prime.experiment.problems import allowed, did_you_mean, one_line
@@ -22,6 +23,7 @@ from mdm_prime.experiment.sections.models import Compute, IdleSteps
 from mdm_prime.experiment.tasks import ImageTask, Task, overridden
 
 FOLDER = Path("params")
+MOST_BYTES, MOST_NODES, MOST_LEVELS = 2**18, 20_000, 50  # of a params file; the largest here has 10 KB
 ENVIRONMENT_SCALE = "MDM_PRIME_SCALE"
 NOT_A_SCALE = ("tables", "figures", "metrics", "reference", "tracking", "mlartifacts")  # what else lies in results/
 NOT_A_TASK = ("tables", "figures", "metrics", "log", "made", "report")  # what else lies in results/SCALE/
@@ -213,15 +215,59 @@ def scales() -> list[str]:
 def mapping(path: Path) -> dict[str, Any]:
     """A YAML file as it stands there."""
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        with files.reading(path) as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise UserError(f"{path}: has more than {MOST_BYTES} bytes, far more than parameters need")
+        text = content.decode("utf-8")
+        _check_amount(path, text)
+        values = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {_instead(path)}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # of YAML, and of the dates, numbers and tags in it
         message = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
         raise UserError(f"{path}: not YAML: {message}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: holds no section; copy params/default.yaml and change it")
     return values
+
+
+def _check_amount(path: Path, text: str) -> None:
+    """Counts what a YAML file holds with its aliases written out, before anything is made of it.
+
+    Raises UserError for too much or too deep; an alias inside of what it stands for is endless.
+    """
+    sizes: list[list[int]] = [[0, 0]]  # of the file and the open containers: nodes in it, levels below it
+    anchors: dict[str, tuple[int, int]] = {}
+    open_anchors: list[str | None] = []
+
+    def add(nodes: int, levels: int) -> None:
+        sizes[-1] = [sizes[-1][0] + nodes, max(sizes[-1][1], levels)]
+        if sizes[-1][0] > MOST_NODES:
+            raise UserError(f"{path}: holds more than {MOST_NODES} values, each alias written out")
+        if len(sizes) + levels > MOST_LEVELS:
+            raise UserError(f"{path}: nested more than {MOST_LEVELS} deep")
+
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.ScalarEvent):
+            add(1, 0)
+            if event.anchor:
+                anchors[event.anchor] = (1, 0)
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in open_anchors:
+                raise UserError(f"{path}: {event.anchor!r} contains itself")
+            add(*anchors.get(event.anchor, (1, 0)))  # of an unknown one the loader says where it stands
+        elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            sizes.append([1, 0])
+            open_anchors.append(event.anchor)
+            add(0, 0)
+        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            nodes, levels = sizes.pop()
+            if anchor := open_anchors.pop():
+                anchors[anchor] = (nodes, levels + 1)
+            add(nodes, levels + 1)
 
 
 def _instead(path: Path) -> str:

@@ -15,6 +15,7 @@ from mdm_prime.experiment.found import kinds
 from mdm_prime.experiment.sections import data, networks, samplers
 
 _PACKAGES = {"data": data.PACKAGES, "network": networks.PACKAGES, "samplers": samplers.PACKAGES}
+LONGEST_VALUE = 200  # characters of a value in a message
 _WORDS = {  # pydantic's, and those of a params file
     "an object": "a mapping",
     "Dictionary": "mapping",
@@ -41,7 +42,7 @@ def one_line(path: Path, error: ValidationError, inside: tuple[str, ...] = ()) -
         return f"{path}: {', '.join(missing)}: missing; {remedy}{others}"
     if kind.startswith("union_tag"):
         known = list(kinds(*_PACKAGES[next(part for part in reversed(problem["loc"]) if part in _PACKAGES)]))
-        said = "missing" if value.get("kind") is None else f"is {json.dumps(value['kind'])}"
+        said = "missing" if value.get("kind") is None else f"is {_shown(value['kind'])}"
         return f"{path}: {key}.kind: {said}; {allowed(str(value.get('kind')), known)}{more}"
     message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
     if kind == "string_pattern_mismatch":
@@ -50,8 +51,15 @@ def one_line(path: Path, error: ValidationError, inside: tuple[str, ...] = ()) -
         message = message.replace(theirs, ours)
     if inner := re.match(r"([\w.-]+): ", message):  # a validator of several keys names the one that is wrong
         key, message = ".".join(part for part in (key, inner[1]) if part), message[inner.end() :]
-    shown = "" if isinstance(value, dict | BaseModel) else f" is {json.dumps(value)};"
+    if kind == "json_invalid":  # whose input is the whole file
+        return f"{path}: a text has a character that Unicode has not ({message})"
+    shown = "" if isinstance(value, dict | BaseModel) else f" is {_shown(value)};"
     return ": ".join(part for part in (str(path), key, f"{shown} {message}{more}".strip()) if part)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} [...]"
 
 
 def _problems(error: ValidationError) -> list[Any]:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from mdm_prime.errors import UserError
 from mdm_prime.official import pickled
-from mdm_prime.official.pickled import TensorHandle
+from mdm_prime.official.pickled import StorageHandle, TensorHandle
+from mdm_prime.restricted_pickle import RefusedError
 
 LARGEST_PICKLE = 2**26  # bytes of data.pkl: names and settings, no numbers
 AGAIN = "get the file again"
@@ -30,6 +31,7 @@ class Archive:
     def __init__(self, path: Path, file: zipfile.ZipFile) -> None:
         self.path = path
         self._file = file
+        self._last: tuple[StorageHandle | None, bytearray] = None, bytearray()
         found = [name for name in file.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
         if len(found) != 1:
             raise UserError(f"{path}: a zip archive without one data.pkl, no checkpoint of torch; give another file")
@@ -41,11 +43,15 @@ class Archive:
     def read(self, handle: TensorHandle) -> Tensor:
         """The tensor of a handle, in memory of its own. Raises UserError when the archive is damaged."""
         storage = handle.storage
-        content = self._entry(f"data/{storage.key}", storage.size * storage.dtype.itemsize, exactly=True)
+        if self._last[0] != storage:  # views of one storage follow each other
+            self._last = storage, self._entry(f"data/{storage.key}", storage.nbytes, exactly=True)
+        content = self._last[1]
         if not content:
             return torch.empty(handle.shape, dtype=storage.dtype)
         numbers = torch.frombuffer(content, dtype=storage.dtype)
-        return numbers.as_strided(handle.shape, handle.stride, handle.offset).contiguous()
+        return numbers.as_strided(handle.shape, handle.stride, handle.offset).clone(
+            memory_format=torch.contiguous_format
+        )
 
     def _entry(self, name: str, limit: int, exactly: bool = False) -> bytearray:
         """The bytes of an entry of at most, or exactly, `limit` bytes; its checksum is compared."""
@@ -73,7 +79,7 @@ class Archive:
     def _unpickle(self, content: bytearray) -> Any:
         try:
             return pickled.load(bytes(content))
-        except pickled.RefusedError as error:
+        except RefusedError as error:
             raise UserError(
                 f"{self.path}: not read, because it asks for {error}, which no checkpoint needs; nothing of it was run"
             ) from None

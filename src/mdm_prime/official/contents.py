@@ -8,6 +8,11 @@ from typing import Any
 
 from mdm_prime.official.pickled import Foreign, TensorHandle
 
+MOST = 2**24  # of a size: of a vocabulary, a sequence, a width
+MOST_COUNT = 2**62  # of steps and passes
+MOST_DIGITS = 24  # sub-tokens of a token: the binary digits of the largest vocabulary
+MOST_BLOCKS = 512  # of a network, built to know the shapes of its weights
+
 
 class FormatError(Exception):
     """What is wrong with a checkpoint: key, value, what is allowed."""
@@ -49,16 +54,16 @@ class Settings:
             raise FormatError(f"{self.where}.{key}: missing")
         return self.values[key]
 
-    def integer(self, key: str, least: int = 1) -> int:
+    def integer(self, key: str, least: int = 1, most: int = MOST) -> int:
         value = self.get(key)
-        if type(value) is not int or not least <= value < 2**31:
-            raise FormatError(f"{self.where}.{key}: is {kind(value)}; should be an integer from {least} to 2^31")
+        if type(value) is not int or not least <= value <= most:
+            raise FormatError(f"{self.where}.{key}: is {kind(value)}; should be an integer from {least} to {most}")
         return value
 
     def number(self, key: str) -> float:
         value = self.get(key)
-        if type(value) not in (int, float):
-            raise FormatError(f"{self.where}.{key}: is {kind(value)}; should be a number")
+        if type(value) not in (int, float) or not -MOST <= value <= MOST:
+            raise FormatError(f"{self.where}.{key}: is {kind(value)}; should be a number from -{MOST} to {MOST}")
         return float(value)
 
     def flag(self, key: str, default: bool | None = None) -> bool:

@@ -12,11 +12,22 @@ from itertools import pairwise
 from typing import Any
 
 from mdm_prime.official import names
-from mdm_prime.official.contents import Contents, FormatError, Settings, averaged, kind, tensors
+from mdm_prime.official.contents import (
+    MOST_BLOCKS,
+    MOST_COUNT,
+    MOST_DIGITS,
+    Contents,
+    FormatError,
+    Settings,
+    averaged,
+    kind,
+    tensors,
+)
 from mdm_prime.official.pickled import Foreign, TensorHandle
 
 PREFIX, SHADOWS, UPDATES = "model.", "shadow_params.", "num_updates"
 HEAD_WIDTH, NORM_GROUPS = 64, 32  # of the released code
+MOST_LEVELS = 16  # each halves the image
 SUPER_VALUES, PIXEL_CHANNELS, SUPER_CHANNELS = 4096, 3, 2
 
 State = dict[str, TensorHandle]
@@ -43,11 +54,17 @@ def read(root: Any, weights: str, head_width: int) -> Contents:
         if shadows:
             raise FormatError(f"model[{min(shadows)!r}]: averaged weights are not numbered from 0 on")
         state = averaged(f"model.{SHADOWS}*", list(state), found)
-    return Contents(_settings(args, state, head_width), state, names.IMAGE, step, checkpoint.integer("epoch", least=0))
+    return Contents(
+        _settings(args, state, head_width),
+        state,
+        names.IMAGE,
+        step,
+        checkpoint.integer("epoch", least=0, most=MOST_COUNT),
+    )
 
 
 def _settings(args: Settings, state: State, head_width: int) -> dict[str, Any]:
-    ell, super_tokens = args.integer("target_length"), args.flag("super_token", default=False)
+    ell, super_tokens = args.integer("target_length", most=MOST_DIGITS), args.flag("super_token", default=False)
     network = _network(state, head_width)
     if super_tokens and ell != 1:
         raise FormatError(f"args.target_length: is {ell}; should be 1 with args.super_token")
@@ -84,10 +101,10 @@ def _network(state: State, head_width: int) -> dict[str, Any]:
     numbers, widths, attention = [], {}, set()
     components = 1
     for name, handle in state.items():
-        if found := re.fullmatch(r"unet\.input_blocks\.(\d+)\.0\.in_layers\.2\.weight", name):
+        if found := re.fullmatch(r"unet\.input_blocks\.([0-9]{1,4})\.0\.in_layers\.2\.weight", name):
             numbers.append(int(found[1]))
             widths[int(found[1])] = handle.shape[0] if handle.shape else 0
-        elif found := re.fullmatch(r"unet\.input_blocks\.(\d+)\.1\.qkv\.weight", name):
+        elif found := re.fullmatch(r"unet\.input_blocks\.([0-9]{1,4})\.1\.qkv\.weight", name):
             attention.add(int(found[1]))
         elif name.endswith("emb_layers.embedding_table") and handle.shape:
             components = handle.shape[0]
@@ -101,6 +118,10 @@ def _network(state: State, head_width: int) -> dict[str, Any]:
     if not numbers or len({len(level) for level in levels}) != 1 or any(len(found) != 1 for found in level_widths):
         raise FormatError("unet.input_blocks.*: weights missing, or levels of different length or width")
     sizes = [found.pop() for found in level_widths]
+    if len(levels) > MOST_LEVELS or len(numbers) > MOST_BLOCKS or not all(sizes):
+        raise FormatError(
+            f"unet.input_blocks.*: {len(levels)} levels of {len(levels[0])} blocks and widths {sizes[:8]}"
+        )
     width = math.gcd(*sizes)
     return {
         "kind": "unet",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -24,6 +24,7 @@ IMPORT = "import it again: mdm-prime import-checkpoint"
 class Source(Section):
     """Where an imported network came from."""
 
+    most_of_any: ClassVar[int] = 2**63 - 1  # bytes and steps
     format: Literal["official-text", "official-image"]
     file: str  # name, without its folder
     address: str | None  # hf://OWNER/NAME/FILE@REVISION for a file of the hub

@@ -25,6 +25,8 @@ from mdm_prime.official.source import SCHEME, locate
 from mdm_prime.training import checkpoint
 
 Format = Literal["official-text", "official-image"]
+FLOAT = 4  # bytes of a weight here
+MOST_GROWTH, SMALL = 4, 2**24  # of a network over its file; the second in bytes, for the constants of a small one
 
 
 def import_checkpoint(
@@ -64,10 +66,11 @@ def import_checkpoint(
             _check_base(contents.settings, num_subtokens)
             imported = _imported(archive, contents, address, layout, weights)
             check(imported)
-            handles = _matched(contents, imported)
+            handles = _matched(contents, imported, path.stat().st_size)
         except FormatError as error:
             raise UserError(f"{path}: not read as {layout}: {error}") from None
-        values = {name: _value(archive, name, handle, imported) for name, handle in handles.items()}
+        by_storage = sorted(handles.items(), key=lambda item: item[1].storage.key)  # each is read once
+        values = {name: _value(archive, name, handle, imported) for name, handle in by_storage}
     values |= _constants(imported)
     with _folder(output) as folder:
         checkpoint.save(folder / WEIGHTS, values, {"digest": imported.digest})
@@ -112,16 +115,30 @@ def _shapes(imported: Imported) -> dict[str, torch.Size]:
     try:
         with torch.device("meta"):
             return {name: parameter.shape for name, parameter in network_of(imported).named_parameters()}
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, ArithmeticError, MemoryError) as error:
         raise FormatError(f"a network that cannot be: {' '.join(str(error).split())[:300]}") from None
 
 
-def _matched(contents: Contents, imported: Imported) -> dict[str, TensorHandle]:
+def _check_memory(contents: Contents, shapes: Mapping[str, torch.Size], file_size: int) -> None:
+    """Raises FormatError for a network far larger than its file: sizes that no weight has, or weights from the same
+    numbers.
+
+    Half-precision doubles, and what is tied in the file stands twice here.
+    """
+    storages = {handle.storage.key: handle.storage.nbytes for handle in contents.parameters.values()}
+    there = min(sum(storages.values()), file_size)
+    made = FLOAT * sum(shape.numel() for shape in shapes.values())
+    if made > MOST_GROWTH * there + SMALL:
+        raise FormatError(f"a network of {made} bytes of weights from {there} in the file")
+
+
+def _matched(contents: Contents, imported: Imported, file_size: int) -> dict[str, TensorHandle]:
     """The handle of every parameter, by this project's names. Raises FormatError for any that is too many or few."""
     blocks = getattr(imported.network, "blocks", 0)
     if blocks > len(contents.parameters):  # before a network is made of it
         raise FormatError(f"blocks: is {blocks}; there are {len(contents.parameters)} weights")
     shapes = _shapes(imported)
+    _check_memory(contents, shapes, file_size)
     found: dict[str, TensorHandle] = {}
     for official, handle in contents.parameters.items():
         name = names.ours(official, contents.rules)

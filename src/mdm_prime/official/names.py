@@ -27,14 +27,14 @@ from torch import Tensor
 TEXT = {
     r"vocab_embed\.embedding": r"embedding.embedding.weight",
     r"sigma_map\.(mlp\.\d)\.(\w+)": r"time_embedding.\1.\2",
-    r"blocks\.(\d+)\.adaLN_modulation\.(\w+)": r"blocks.\1.modulation.\2",
-    r"blocks\.(\d+)\.(norm\d|attn_qkv|attn_out|mlp\.\d)\.(\w+)": r"blocks.\1.\2.\3",
+    r"blocks\.([0-9]{1,4})\.adaLN_modulation\.(\w+)": r"blocks.\1.modulation.\2",
+    r"blocks\.([0-9]{1,4})\.(norm\d|attn_qkv|attn_out|mlp\.\d)\.(\w+)": r"blocks.\1.\2.\3",
     r"output_layer\.norm_final\.(\w+)": r"norm.\1",
     r"output_layer\.adaLN_modulation\.(\w+)": r"modulation.\1",
     r"output_layer\.linear\.(\w+)": r"head.\1",
 }
 TEXT_BUFFER = "rotary_emb.inv_freq"  # in a state_dict, but no parameter; computed here
-_BLOCK = r"unet\.((?:in|out)put_blocks\.\d+|middle_block)\.(\d)\."
+_BLOCK = r"unet\.((?:in|out)put_blocks\.[0-9]{1,4}|middle_block)\.(\d)\."
 IMAGE = {
     r"pixel_embedding\.embedding_table\.(\w+)": r"embedding.embedding.\1",
     _BLOCK + r"in_layers\.0\.(\w+)": r"\1.\2.norm1.\3",
@@ -60,7 +60,7 @@ def ours(name: str, rules: Mapping[str, str]) -> str | None:
 
 def _stage(name: str) -> str:
     """A stage's name; the reference counts its embedding as input block 0."""
-    if found := re.match(r"input_blocks\.(\d+)", name):
+    if found := re.match(r"input_blocks\.([0-9]{1,4})", name):
         return f"encoder.{int(found[1]) - 1}{name[found.end() :]}"
     return name.replace("output_blocks.", "decoder.").replace("middle_block.", "middle.")
 

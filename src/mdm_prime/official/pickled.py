@@ -1,8 +1,7 @@
-"""The pickle inside a torch checkpoint, read without running or importing anything that it names.
+"""The pickle inside a torch checkpoint: tensors become handles without their numbers, everything else inert data.
 
-A pickle names functions and classes that are called while it is read. Here every name stands for a class of this file:
-plain containers and tensors are built, tensors as handles without their numbers; everything else (omegaconf, argparse,
-tokenizers, Lightning, numpy) becomes an inert `Foreign` that only remembers what it was given.
+What other libraries' objects (omegaconf, argparse, tokenizers, Lightning, numpy) were given is kept; see
+mdm_prime.restricted_pickle for what keeps the file from doing anything else.
 """
 
 from __future__ import annotations
@@ -11,13 +10,14 @@ import _compat_pickle
 import builtins
 import io
 import math
-import pickle
-import pickletools
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from mdm_prime import restricted_pickle
+from mdm_prime.restricted_pickle import Budget, Call, Name, RefusedError, Rules
 
 DTYPES = {
     "FloatStorage": torch.float32,
@@ -36,10 +36,10 @@ DTYPES = {
 DATA_MODULES = {"_codecs", "argparse", "array", "collections", "copyreg", "dataclasses", "datetime", "decimal", "enum"}
 DATA_MODULES |= {"fractions", "functools", "logging", "numbers", "pathlib", "random", "re", "types", "typing", "uuid"}
 DATA_MODULES |= {"weakref"}
+MOST_NUMBERS = 2**48  # of a storage
+MOST_AXES = 8  # of a tensor
 
-
-class RefusedError(Exception):
-    """What a pickle asks for and does not get."""
+Foreign = Call  # an object of another library, as data
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ class StorageHandle:
     dtype: torch.dtype
     key: str
     size: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,10 @@ class TensorHandle:
 
     def __post_init__(self) -> None:
         """Raises RefusedError for a view that leaves its storage, or is larger than it."""
+        if len(self.shape) > MOST_AXES or len(self.shape) != len(self.stride):
+            raise RefusedError(f"a tensor of shape {self.shape[:MOST_AXES]} and stride {self.stride[:MOST_AXES]}")
         numbers = (self.offset, *self.shape, *self.stride)
-        if not all(type(number) is int and number >= 0 for number in numbers) or len(self.shape) != len(self.stride):
+        if not all(type(number) is int and 0 <= number < MOST_NUMBERS for number in numbers):
             raise RefusedError(f"a tensor of shape {self.shape} and stride {self.stride}")
         count = math.prod(self.shape)
         last = self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
@@ -71,101 +77,46 @@ class TensorHandle:
             raise RefusedError(f"a tensor of shape {self.shape} from {self.storage.size} numbers")
 
 
-class Foreign:
-    """An object, function or class of another library, as data. Nothing in it can be called.
-
-    Attributes:
-        name: its full name, such as omegaconf.dictconfig.DictConfig.
-        arguments: what it would have been called with.
-        state: what it would have been given as its state; None for none.
-    """
-
-    name = ""
-
-    def __new__(cls, *arguments: Any, **_: Any) -> Foreign:
-        made = super().__new__(cls)
-        made.arguments, made.state = arguments, None
-        return made
-
-    arguments: tuple[Any, ...]
-    state: Any
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Items of a foreign container are dropped."""
-
-    def append(self, value: Any) -> None:
-        """Items of a foreign container are dropped."""
-
-
-class _Ordered(dict[Any, Any]):
-    """collections.OrderedDict: a dictionary keeps its order; the attributes of a state_dict are dropped."""
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-class _Tensor:
-    """torch's functions that build a tensor or a parameter of it: a handle."""
-
-    def __new__(cls, storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> Any:
-        if not isinstance(storage, StorageHandle):
-            raise RefusedError(f"a tensor of {type(storage).__name__}")
-        return TensorHandle(storage, offset, tuple(shape), tuple(stride))
-
-    def __setstate__(self, state: Any) -> None:
-        raise RefusedError("a state of a function")
-
-
-class _Parameter(_Tensor):
-    def __new__(cls, tensor: Any, *_: Any) -> Any:
-        if not isinstance(tensor, TensorHandle):
-            raise RefusedError(f"a parameter of {type(tensor).__name__}")
-        return tensor
-
-
-_BUILT = {
-    ("collections", "OrderedDict"): _Ordered,
-    ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
-    ("torch._utils", "_rebuild_parameter"): _Parameter,
-}
-
-
 def load(content: bytes) -> Any:
     """What a checkpoint's data.pkl holds: plain containers, TensorHandle and Foreign.
 
     Raises RefusedError for what no checkpoint needs, and errors of any kind for a damaged pickle. Nothing is run.
     """
-    for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
-            raise RefusedError("a place in memory that it has no use for")  # the unpickler would make room up to it
-    return _Unpickler(io.BytesIO(content), encoding="utf-8").load()
+    return restricted_pickle.load(io.BytesIO(content), len(content), Rules(_refuse_code, _call, _storage))
 
 
-class _Unpickler(pickle.Unpickler):
-    """Finds stand-ins only; nothing is imported."""
+def _call(function: Name, arguments: tuple[Any, ...], budget: Budget) -> Any:
+    """A dictionary, a handle, or inert data of another library."""
+    name = str(function)
+    if name == "collections.OrderedDict":
+        return {}
+    if name == "torch._utils._rebuild_parameter":
+        tensor = arguments[0] if arguments else None
+        if not isinstance(tensor, TensorHandle):
+            raise RefusedError(f"a parameter of {type(tensor).__name__}")
+        return tensor
+    if name == "torch._utils._rebuild_tensor_v2":
+        storage, offset, shape, stride, *_ = arguments
+        if not isinstance(storage, StorageHandle) or type(shape) is not tuple or type(stride) is not tuple:
+            raise RefusedError(f"a tensor of {type(storage).__name__}")
+        return TensorHandle(storage, offset, shape, stride)
+    return Foreign(name, arguments)
 
-    def find_class(self, module: str, name: str) -> type:
-        if (module, name) in _BUILT:
-            return _BUILT[module, name]
-        _refuse_code(module, name)
-        return type("Foreign", (Foreign,), {"name": f"{module}.{name}"})
 
-    def persistent_load(self, identity: Any) -> StorageHandle:
-        kind, storage, key, _, size = identity
-        named = isinstance(storage, type) and issubclass(storage, Foreign)
-        name = storage.name.removeprefix("torch.") if named else ""
-        if kind != "storage" or name not in DTYPES or type(key) is not str or type(size) is not int:
-            raise RefusedError(f"numbers of an unknown kind ({name or kind})")
-        return StorageHandle(DTYPES[name], key, size)
+def _storage(identity: Any) -> StorageHandle:
+    kind, storage, key, _, size = identity
+    name = storage.name if isinstance(storage, Name) and storage.module == "torch" else ""
+    if kind != "storage" or name not in DTYPES or type(key) is not str or type(size) is not int:
+        raise RefusedError(f"numbers of an unknown kind ({name or kind})")
+    if not 0 <= size < MOST_NUMBERS:
+        raise RefusedError(f"a storage of {size} numbers")
+    return StorageHandle(DTYPES[name], key, size)
 
 
-def _refuse_code(module: str, name: str) -> None:
+def _refuse_code(named: Name) -> None:
     """Raises RefusedError for a function of Python's own, under its name of Python 2 too, as old protocols have it."""
-    module = _compat_pickle.IMPORT_MAPPING.get(module, module)
-    module, name = _compat_pickle.NAME_MAPPING.get((module, name), (module, name))
+    module = _compat_pickle.IMPORT_MAPPING.get(named.module, named.module)
+    module, name = _compat_pickle.NAME_MAPPING.get((module, named.name), (module, named.name))
     top = module.split(".")[0]
     if top == "builtins":
         refused = not isinstance(getattr(builtins, name, None), type)

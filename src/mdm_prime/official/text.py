@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from mdm_prime.official import names
-from mdm_prime.official.contents import Contents, FormatError, Settings, averaged, kind, tensors
+from mdm_prime.official.contents import (
+    MOST_BLOCKS,
+    MOST_COUNT,
+    MOST_DIGITS,
+    Contents,
+    FormatError,
+    Settings,
+    averaged,
+    kind,
+    tensors,
+)
 from mdm_prime.official.pickled import Foreign
 
 PREFIX = "backbone."
+MOST_NESTED = 64  # levels of the configuration; omegaconf has two for each of the file's five
 MODEL_KEYS = ("name", "type", "hidden_size", "cond_dim", "length", "n_blocks", "n_heads", "scale_by_sigma", "dropout")
 PRIME_KEYS = ("target_length", "base", "vocab_size", "seq_length", "carry_over")
 
@@ -24,7 +35,7 @@ def read(root: Any, weights: str) -> Contents:
         state[name.removeprefix(PREFIX)] = value
     settings = _settings(config)
     _check_rotary(settings, state.pop(names.TEXT_BUFFER, None))
-    step = checkpoint.integer("global_step", least=0)
+    step = checkpoint.integer("global_step", least=0, most=MOST_COUNT)
     if weights == "ema":
         ema = checkpoint.section("ema")
         shadows = ema.get("shadow_params")
@@ -32,19 +43,34 @@ def read(root: Any, weights: str) -> Contents:
             raise FormatError(f"ema.shadow_params: is {kind(shadows)}; should be a list of tensors")
         named = tensors("ema.shadow_params", {str(number): value for number, value in enumerate(shadows)})
         state = averaged("ema.shadow_params", list(state), list(named.values()))
-    return Contents(settings, state, names.TEXT, step, checkpoint.integer("epoch", least=0))
+    return Contents(settings, state, names.TEXT, step, checkpoint.integer("epoch", least=0, most=MOST_COUNT))
 
 
 def plain(value: Any) -> Any:
-    """Settings of omegaconf as plain dictionaries and lists; anything else as it is."""
+    """Settings of omegaconf as plain dictionaries and lists; anything else as it is.
+
+    What stands at several places is made once. Raises FormatError for what contains itself, or is nested too deeply.
+    """
+    return _plain(value, {}, 0)
+
+
+def _plain(value: Any, made: dict[int, Any], depth: int) -> Any:
+    if depth > MOST_NESTED:
+        raise FormatError(f"config: nested more than {MOST_NESTED} deep")
+    if id(value) in made:
+        return made[id(value)]
     state = value.state if isinstance(value, Foreign) and value.name.startswith("omegaconf.") else None
+    found = value
     if isinstance(state, dict) and "_content" in state:
-        return plain(state["_content"])
-    if isinstance(state, dict) and "_val" in state:
-        return state["_val"]
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list) else value
+        found = _plain(state["_content"], made, depth + 1)
+    elif isinstance(state, dict) and "_val" in state:
+        found = state["_val"]
+    elif isinstance(value, dict):
+        found = {key: _plain(item, made, depth + 1) for key, item in value.items()}
+    elif isinstance(value, list):
+        found = [_plain(item, made, depth + 1) for item in value]
+    made[id(value)] = found
+    return found
 
 
 def _settings(config: Settings) -> dict[str, Any]:
@@ -61,7 +87,7 @@ def _settings(config: Settings) -> dict[str, Any]:
         raise FormatError("config.model.tie_word_embeddings: is true; can be read: false")
     if model.flag("causal", default=False) != autoregressive:
         raise FormatError(f"config.model.causal: does not fit config.backbone {config.get('backbone')}")
-    ell, length = prime.integer("target_length"), model.integer("length")
+    ell, length = prime.integer("target_length", most=MOST_DIGITS), model.integer("length")
     if prime.integer("seq_length") != length:
         raise FormatError(f"config.prime.seq_length: is {prime.get('seq_length')}; config.model.length is {length}")
     if autoregressive and ell != 1:
@@ -81,7 +107,7 @@ def _settings(config: Settings) -> dict[str, Any]:
         "network": {
             "kind": "dit",
             "width": model.integer("hidden_size"),
-            "blocks": model.integer("n_blocks"),
+            "blocks": model.integer("n_blocks", most=MOST_BLOCKS),
             "heads": model.integer("n_heads"),
             "conditioning_width": model.integer("cond_dim"),
             "dropout": model.number("dropout"),

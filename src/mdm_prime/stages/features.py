@@ -200,10 +200,7 @@ def _labels(workspace: Workspace, task: str, split: str, count: int, meta: Mappi
     """(count,) classes from 0. Raises UserError when they are missing or do not fit the images."""
     path = layout.data_dir(workspace.root, task) / f"{split}_labels.npy"
     again = f"make it with: {workspace.hint('data', task)}"
-    try:
-        labels: NDArray[np.int64] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {again}") from None
+    labels: NDArray[np.int64] = np.array(files.load_array(path, workspace.hint("data", task)))
     if labels.shape != (count,):
         raise UserError(f"{path}: has shape {labels.shape}, wanted ({count},); {again}")
     classes = meta["corpus"]["classes"]

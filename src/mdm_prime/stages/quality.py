@@ -70,10 +70,7 @@ def _samples(workspace: Workspace, run: Run, num_samplers: int) -> NDArray[np.un
     """(S, N, L) memory-mapped pixels. Raises UserError when they are missing, of another shape or out of range."""
     path, _ = layout.sample_files(workspace.root, run.name)
     again = f"draw them again: {workspace.hint('sample', run.name)}"
-    try:
-        samples: NDArray[np.unsignedinteger] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {again}") from None
+    samples = files.load_array(path, workspace.hint("sample", run.name))
     if samples.ndim != 3 or (samples.shape[0], samples.shape[2]) != (num_samplers, run.data.length):
         raise UserError(f"{path}: has shape {samples.shape}, wanted ({num_samplers}, N, {run.data.length}); {again}")
     if samples.dtype != np.uint8 or samples.max(initial=0) >= run.data.vocab_size:

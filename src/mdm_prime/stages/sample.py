@@ -67,8 +67,7 @@ def sample(workspace: Workspace, name: str) -> str:
             found = finished.joined()
             drawn.append(found["x"])
             rows.append(_row(run, sampler, found["nfe"]) | {"texts": run.data.decode(data_folder, found["x"])})
-        with files.replacing(array) as temporary:
-            np.save(temporary, np.stack(drawn))
+        files.save_array(array, np.stack(drawn))
         head = {key: value for key, value in loaded.facts.items() if key not in ("parameters", "train_tokens", "base")}
         counts: dict[str, Any] = {"num_samples": settings.num_samples, "length": run.data.length}
         counts |= {"prefix": settings.prefix, "prefix_tokens": len(prefix)}

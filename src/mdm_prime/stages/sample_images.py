@@ -37,8 +37,7 @@ def write_views(workspace: Workspace, run: Run, loaded: Loaded, device: torch.de
         layout.path_file(workspace.root, run.name): denoising_path(loaded, run, sampler, shown, settings.seed, device),
     }
     for path, content in outputs.items():
-        with files.replacing(path) as temporary:
-            np.savez(temporary, allow_pickle=False, **content)
+        files.save_arrays(path, **content)
 
 
 def imputations(loaded: Loaded, run: Run, sampler: SamplerSection, x: Tensor, seed: int) -> dict[str, Any]:

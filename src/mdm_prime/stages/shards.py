@@ -69,18 +69,16 @@ class Shards:
 
     def save(self, index: int, **arrays: NDArray[Any]) -> None:
         """Keeps a finished part, whole or not at all."""
-        with files.replacing(self._file(index)) as temporary:
-            np.savez(temporary, allow_pickle=False, **arrays)
+        files.save_arrays(self._file(index), **arrays)
 
     def load(self, index: int) -> Arrays:
         """The arrays of a finished part. Raises UserError for one that is damaged, and removes it."""
         path = self._file(index)
         try:
-            with path.open("rb") as file:
-                return dict(np.load(file, allow_pickle=False))
-        except Exception as error:  # a damaged archive raises errors of several kinds
+            return files.load_arrays(path)
+        except UserError as error:
             path.unlink(missing_ok=True)
-            reason = " ".join(str(error).split())
+            reason = str(error).removeprefix(f"{path}: ").partition("; ")[0]
             raise UserError(f"{path}: was damaged ({reason}) and is removed; the same command makes it again") from None
 
     def joined(self) -> Arrays:

@@ -30,8 +30,6 @@ def train(workspace: Workspace, name: str) -> None:
     tokens, meta = workspace.tokens(run.task, "train"), workspace.meta(run.task)
     output = layout.network_dir(workspace.root, name)
     state = output / "state.safetensors"
-    for unfinished in output.glob(".*-*.safetensors"):  # a write that kill -9 cut short
-        unfinished.unlink()
     digest = identity(run, meta)
     torch.manual_seed(run.seed)
     network = run.network.build(run.shape).to(device)

@@ -61,10 +61,7 @@ class Workspace:
     def tokens(self, task: str, split: str) -> NDArray[np.unsignedinteger]:
         """(N, L) memory-mapped tokens of a split. Raises UserError when they are missing or another shape."""
         path, again = layout.data_dir(self.root, task) / f"{split}.npy", self.hint("data", task)
-        try:
-            tokens: NDArray[np.unsignedinteger] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); make it with: {again}") from None
+        tokens = files.load_array(path, again)
         length = self.config.task(task).data.length  # of the data set; super-tokens are made from pixels
         if tokens.ndim != 2 or tokens.shape[1] != length:
             raise UserError(f"{path}: has shape {tokens.shape}, wanted (N, {length}); make it with: {again}")

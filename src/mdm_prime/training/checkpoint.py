@@ -12,15 +12,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mdm_prime import hints
+from mdm_prime import files
 from mdm_prime.errors import UserError
-from mdm_prime.files import replacing
 from mdm_prime.training.optimizers import Optimizer
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Writes tensors and JSON-able metadata atomically. Raises UserError when they cannot be written."""
-    with replacing(path) as temporary:
+    with files.replacing(path) as temporary:
         flat = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
         try:
             save_file(flat, temporary, {"json": json.dumps(metadata)})
@@ -30,15 +29,14 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any])
 
 def load(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and metadata. Raises UserError when the file is missing, truncated or no checkpoint."""
-    try:
+    with files.one_line(path, "not a checkpoint"):
+        with files.reading(path):
+            pass
         with safe_open(path, framework="pt", device=str(device)) as file:
             metadata = json.loads((file.metadata() or {})["json"])
+            if not isinstance(metadata, dict):
+                raise ValueError("metadata that are no mapping")
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 (no mapping)
-    except OSError as error:
-        again = hints.target(path)
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}); make it with: {again}") from None
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: not a checkpoint ({error}); delete it and train again") from None
 
 
 def pack(network: nn.Module, average: Mapping[str, Tensor], optimizer: Optimizer) -> dict[str, Tensor]:
