@@ -47,6 +47,15 @@ def test_the_published_loss_stands_beside_the_valid_bound_and_what_counting_give
     assert {"real test images", "independent pixels"} <= {row[0] for row in rows_of("digits")}
 
 
+def test_what_the_exact_perplexities_show_is_what_the_claims_say() -> None:
+    """The sentence below the table of text."""
+    assert "give this text less probability than MDM's do, and the published loss of each lies far below" in README
+    verdicts = {row["claim"]: row["verdict"] for row in read_table(REFERENCE, "claims")}
+    assert verdicts["The exact perplexity in the best order is lower than MDM's for every l above 1"] == REFUTED
+    below = "For l above 1 the published loss of a network is no lower than its exact perplexity in its best order"
+    assert verdicts[below] == REFUTED
+
+
 def test_several_seeds_are_shown_as_their_mean() -> None:
     quality = [
         row for row in read_table(REFERENCE, "image_quality") if (row["task"], row["variant"]) == ("digits", "l1")
