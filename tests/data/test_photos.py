@@ -6,7 +6,6 @@ from PIL import Image
 from small_images import SIZE, assert_one_line, load
 
 from mdm_prime import data
-from mdm_prime.data.images import photos
 from mdm_prime.data.images.photos import PhotosData
 
 
@@ -17,14 +16,13 @@ def photographs(folder=None, **changes):
 
 @pytest.fixture
 def two_photographs(tmp_path):
-    """200x100 and 90x120 pixels; red is 0 in the left three quarters and 255 in the rest, green tells which it is."""
+    """200x100 and 96x120 pixels; red is 255 in the third and seventh eighth, else 0; green tells which it is."""
     folder = tmp_path / "photographs"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for i, (height, width) in enumerate([(100, 200), (120, 90)]):
+    for i, (height, width) in enumerate([(100, 200), (120, 96)]):
         pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        pixels[:, : width * 3 // 4, 0] = 0
-        pixels[:, width * 3 // 4 :, 0] = 255
+        pixels[:, :, 0] = np.where(np.isin(np.arange(width) * 8 // width, (2, 6)), 255, 0)
         pixels[:, :, 1] = 100 * i
         Image.fromarray(pixels).save(folder / f"{i}.png")
     return folder
@@ -45,16 +43,16 @@ def test_crops_of_the_splits_share_no_pixel_of_a_photograph(tmp_path, two_photog
     assert str(tmp_path) not in json.dumps(meta)
 
 
-def test_photographs_are_reduced_so_that_a_crop_is_an_eighth_of_the_shorter_side(tmp_path, two_photographs):
+@pytest.mark.parametrize("across", [4, 8])
+def test_photographs_are_reduced_to_so_many_crops_across(tmp_path, two_photographs, across):
     """Blue rises by 1 a pixel down: by 100 / 32 in a photograph reduced from a height of 100 to 8 crops of 4."""
     pixels = np.zeros((100, 200, 3), np.uint8)
     pixels[:, :, 2] = np.arange(100)[:, None]
     for path in two_photographs.iterdir():
         Image.fromarray(pixels).save(path)
-    data.prepare("pictures", photographs(two_photographs), tmp_path / "output")
+    data.prepare("pictures", photographs(two_photographs, crops_across=across), tmp_path / "output")
     blue = load(tmp_path / "output")["train"][0][:, 2].astype(float)
-    assert photos.SHORTER_SIDE == 8
-    np.testing.assert_allclose((blue[:, -1] - blue[:, 0]) / (SIZE - 1), 100 / 32, atol=0.5)
+    np.testing.assert_allclose((blue[:, -1] - blue[:, 0]) / (SIZE - 1), 100 / (across * SIZE), atol=0.5)
 
 
 def test_gray_crops_are_those_in_colours_without_the_colours(tmp_path, two_photographs):
@@ -78,24 +76,23 @@ def test_scikit_learns_photographs_in_gray(tmp_path):
 
 
 def test_a_small_photograph_is_not_enlarged(tmp_path):
-    """Every crop of a 16x4 photograph: 9 positions on the left, one on the right."""
+    """Every crop of a 32x4 photograph: 5, 9 and 1 positions between and beside the two strips that are for tests."""
     rng = np.random.default_rng(0)
-    values = rng.integers(0, 256, (SIZE, 4 * SIZE, 3), dtype=np.uint8)
+    values = rng.integers(0, 256, (SIZE, 8 * SIZE, 3), dtype=np.uint8)
     folder = tmp_path / "photographs"
     folder.mkdir()
     for name in ("a.png", "b.png"):
         Image.fromarray(values).save(folder / name)
-    data.prepare("pictures", photographs(folder, train_images=18, test_images=2), tmp_path / "output")
+    data.prepare("pictures", photographs(folder, train_images=30, test_images=4), tmp_path / "output")
     found = load(tmp_path / "output")
-    left = {values[:, i : i + SIZE].transpose(2, 0, 1).tobytes() for i in range(9)}
+    places = {"train": [*range(5), *range(12, 21), 28], "test": [8, 24]}
     for label in (0, 1):
-        pixels, labels = found["train"]
-        assert {image.tobytes() for image in pixels[labels == label]} == left
-        pixels, labels = found["test"]
-        np.testing.assert_array_equal(pixels[labels == label][0], values[:, 12:].transpose(2, 0, 1))
+        for split, (pixels, labels) in found.items():
+            wanted = {values[:, i : i + SIZE].transpose(2, 0, 1).tobytes() for i in places[split]}
+            assert {image.tobytes() for image in pixels[labels == label]} == wanted
 
-    more = photographs(folder, train_images=19, test_images=2)
-    assert_one_line(more, tmp_path / "more", r"train_images is 19, 10 of them from a\.png, which has 9 different")
+    more = photographs(folder, train_images=31, test_images=4)
+    assert_one_line(more, tmp_path / "more", r"train_images is 31, 16 of them from a\.png, which has 15 different")
 
 
 def test_more_training_crops_leave_the_test_crops_as_they_are(tmp_path, two_photographs):
@@ -130,9 +127,9 @@ PHOTO_ERRORS = {
     ),
     "another file": (lambda folder: (folder / "notes.txt").write_text("x"), {}, r"notes\.txt cannot be read"),
     "narrow": (
-        lambda folder: Image.new("RGB", (4 * SIZE - 1, 50)).save(folder / "0.png"),
+        lambda folder: Image.new("RGB", (8 * SIZE - 1, 50)).save(folder / "0.png"),
         {},
-        r"0\.png is 15x50 pixels; allowed: a width of 16 and a height of 4 or more",
+        r"0\.png is 31x50 pixels; allowed: a width of 32 and a height of 4 or more",
     ),
     "low": (lambda folder: Image.new("RGB", (50, SIZE - 1)).save(folder / "0.png"), {}, r"0\.png is 50x3 pixels"),
     "16 bits": (

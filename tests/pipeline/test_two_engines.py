@@ -100,7 +100,7 @@ CODE = (  # a file, what stands in it once or first, by what it is replaced, wha
         [*OF_THE_MODEL, *WITH_THE_MODEL],
         {"train_toy@l2-0"},
     ),
-    ("data/images/photos.py", "SHORTER_SIDE = ", "X = 1\nSHORTER_SIDE = ", [], set()),
+    ("data/images/photos.py", "class PhotosData", "X = 1\n\n\nclass PhotosData", [], set()),
     (
         "reporting/tables/toy_likelihood.py",
         "COLUMNS = (",

@@ -1,4 +1,4 @@
-"""The claims on the README's first screen are those of the reference run."""
+"""The tables and claims on the README's first screen are those of the reference run."""
 
 from pathlib import Path
 
@@ -15,19 +15,56 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 REFERENCE = PROJECT / "results" / "reference"
 
 
-def test_the_readme_has_the_claims_of_the_reference_run() -> None:
-    """To mend it: `readme.update(Path("README.md"), Path("results/reference"))`."""
-    assert readme.with_claims(README, REFERENCE) == README
+def block(name: str) -> str:
+    return README.partition(readme.BEGIN.format(name))[2].partition(readme.END.format(name))[0]
+
+
+def rows_of(name: str) -> list[list[str]]:
+    """The cells of each row."""
+    lines = [line for line in block(name).splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_the_readme_has_what_the_reference_run_found() -> None:
+    """To mend it: `readme.update(Path("README.md"), Path("results/reference"))`, or `make reference`."""
+    assert readme.with_results(README, REFERENCE) == README
 
 
 def test_the_headline_claims_with_verdicts_and_a_link() -> None:
-    block = README.partition(readme.BEGIN)[2].partition(readme.END)[0]
-    rows = [line for line in block.splitlines() if line.startswith("|")][2:]
+    rows = rows_of("claims")
     headline = {claim.claim for claim in claims() if claim.headline}
     assert len(rows) == len(headline & {row["claim"] for row in read_table(REFERENCE, "claims")}) >= 7
-    verdicts = {row.rsplit("**", 2)[1] for row in rows}
+    verdicts = {row[-1].strip("*") for row in rows}
     assert {"reproduced", "refuted"} <= verdicts <= {REPRODUCED, REFUTED, NOT_TESTABLE, WITHDRAWN}
-    assert "(results/reference/tables/claims.md)" in block
+    assert "(results/reference/tables/claims.md)" in block("claims")
+
+
+def test_the_published_loss_stands_beside_the_valid_bound_and_what_counting_gives() -> None:
+    rows = {row[0]: row for row in rows_of("text")}
+    bound, published = rows["MDM-Prime"][4], rows["MDM-Prime"][6]
+    assert float(published.partition(" ")[0]) < float(bound.partition(" ")[0])
+    assert "unigram" in rows
+    assert {"real test images", "independent pixels"} <= {row[0] for row in rows_of("digits")}
+
+
+def test_what_the_exact_perplexities_show_is_what_the_claims_say() -> None:
+    """The sentence below the table of text."""
+    assert "give this text less probability than MDM's do, and the published loss of each lies far below" in README
+    verdicts = {row["claim"]: row["verdict"] for row in read_table(REFERENCE, "claims")}
+    assert verdicts["The exact perplexity in the best order is lower than MDM's for every l above 1"] == REFUTED
+    below = "For l above 1 the published loss of a network is no lower than its exact perplexity in its best order"
+    assert verdicts[below] == REFUTED
+
+
+def test_several_seeds_are_shown_as_their_mean() -> None:
+    quality = [
+        row for row in read_table(REFERENCE, "image_quality") if (row["task"], row["variant"]) == ("digits", "l1")
+    ]
+    first = next(row["sampler"] for row in quality)
+    distances = [row["distance"] for row in quality if row["sampler"] == first]
+    (row,) = (row for row in rows_of("digits") if row[0] == "MDM")
+    assert len(distances) > 1
+    assert row[2] == f"{sum(distances) / len(distances):.2f}"
 
 
 def test_a_changed_verdict_is_written(tmp_path: Path) -> None:
@@ -38,6 +75,8 @@ def test_a_changed_verdict_is_written(tmp_path: Path) -> None:
     assert readme_file.read_text(encoding="utf-8") == README
 
 
-def test_without_its_place_nothing_is_written() -> None:
-    with pytest.raises(UserError, match=r"README\.md: needs one line"):
-        readme.with_claims("# Another", REFERENCE)
+@pytest.mark.parametrize("name", readme.BLOCKS)
+def test_without_its_place_nothing_is_written(name: str) -> None:
+    without = README.replace(readme.BEGIN.format(name), "")
+    with pytest.raises(UserError, match=rf"README\.md: needs one line '<!-- {name}:"):
+        readme.with_results(without, REFERENCE)

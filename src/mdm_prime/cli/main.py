@@ -33,6 +33,7 @@ class StageVerb(NamedTuple):
     summary: str
 
 
+REFERENCE = Path("results/reference")  # from which the README has its tables
 TASK = ("TASK", "such as text or digits")
 RUN = ("TASK/VARIANT/seedN", "such as text/l4/seed0")
 STAGES = {
@@ -154,11 +155,10 @@ def parser() -> argparse.ArgumentParser:
     add("checkpoints", _checkpoints, "list the checkpoints of the params: which are here, what is to be downloaded")
     add("show", _show, "let results/tables and results/figures show this scale, and say where everything is")
     add("report", _report, "put every table and figure into one HTML file, by Snakemake's --report")
-    reference = Path("results/reference")
     compare = add("check-reference", _check_reference, "compare a scale's tables with those of a reference run")
-    compare.add_argument("--reference", type=Path, default=reference)
+    compare.add_argument("--reference", type=Path, default=REFERENCE)
     keep = add("keep-reference", _keep_reference, "keep the present tables and figures, with machine, time and commit")
-    keep.add_argument("--reference", type=Path, default=reference)
+    keep.add_argument("--reference", type=Path, default=REFERENCE)
     add("settings", _settings, "write what the params say in full, with hashes of the code, for DVC")
     add("dvc-yaml", _dvc_yaml, "write dvc.yaml for this scale")
     pipeline = add(
@@ -279,11 +279,14 @@ def _check_reference(options: argparse.Namespace) -> int:
 
 
 def _keep_reference(options: argparse.Namespace) -> None:
+    from mdm_prime.reporting import readme
     from mdm_prime.stages.reference import keep_reference
 
     loaded = config.load(options.params)
     engines.check_made(loaded, options.results, options.params)
     keep_reference(loaded, options.results, options.reference)
+    if options.reference == REFERENCE:
+        readme.update(Path("README.md"), REFERENCE)
 
 
 def _pipeline(options: argparse.Namespace) -> None:

@@ -13,7 +13,6 @@ codes >= V have no probability, and the probabilities of all sequences sum to on
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -138,15 +137,14 @@ def entropies(logits: Tensor, y: Tensor, subtokenizer: Subtokenizer, *, carry_ov
         carry_over: see `reveal`.
         whole_tokens: whether that of the distribution over tokens is asked for.
     """
-    vocab_size = logits.shape[-1]
-    if carry_over and subtokenizer.num_subtokens > 1:  # a position of one sub-token is masked: every token agrees
-        logits = logits.masked_fill(~consistent(y, subtokenizer.base, vocab_size), -torch.inf)
+    if carry_over:
+        logits = logits.masked_fill(~consistent(y, subtokenizer.base, logits.shape[-1]), -torch.inf)
     probs = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1)
-    if whole_tokens or subtokenizer.num_subtokens == 1:
+    if whole_tokens:
         return _entropy(probs[:, None])
-    marginals = (probs @ _digits_of(subtokenizer, probs.dtype, probs.device)).unflatten(
-        -1, (subtokenizer.num_subtokens, -1)
-    )
+    digits = subtokenizer.digits(y.device)  # (V, ell)
+    sums = [probs.new_zeros(len(probs), subtokenizer.base).index_add(1, digit, probs) for digit in digits.unbind(-1)]
+    marginals = torch.stack(sums, 1)
     if not carry_over:
         marginals = marginals * _possible_values(y, subtokenizer)
         marginals = marginals / marginals.sum(-1, keepdim=True).clamp(min=torch.finfo(marginals.dtype).tiny)
@@ -201,13 +199,6 @@ def _entropy(probs: Tensor) -> Tensor:
     """Of probabilities (M, K, values): (M, K), in nats."""
     found: Tensor = torch.special.entr(probs).sum(-1)
     return found
-
-
-@lru_cache(maxsize=1)
-def _digits_of(subtokenizer: Subtokenizer, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(V, ell * b): 1 where a token has a digit, so that probabilities (M, V) times it are the digits' marginals."""
-    is_digit = torch.nn.functional.one_hot(subtokenizer.digits(device), subtokenizer.base)
-    return is_digit.flatten(1).to(dtype)
 
 
 def _possible_values(y: Tensor, subtokenizer: Subtokenizer) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveInt
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 class MLPNetwork(NetworkSection):
     """Settings of networks/modules/mlp.py."""
+
+    blocks_at: ClassVar[str | None] = "main"
 
     kind: Literal["mlp"]
     width: PositiveInt

@@ -1,20 +1,23 @@
-"""The claims on the README's first screen: those that declare it, as results/reference has them."""
+"""What the README's first screen has from results/reference: the tables of text and of digits, and the headline claims.
+
+Each stands between two comments and is written by keep-reference.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from statistics import fmean
 
 from mdm_prime.errors import UserError
 from mdm_prime.files import write_text
 from mdm_prime.reporting.claim import claims
-from mdm_prime.reporting.records import Row, read_table
+from mdm_prime.reporting.records import read_table
+from mdm_prime.reporting.text_models import EXACT, best_column
 
-BEGIN, END = "<!-- claims: from results/reference/tables/claims.csv -->", "<!-- end of claims -->"
-ALL = (
-    "All {number} claims and their evidence: [results/reference/tables/claims.md](results/reference/tables/claims.md)."
-)
-COLUMNS = {
+BEGIN, END = "<!-- {}: from results/reference -->", "<!-- end of {} -->"
+ALL = "All {} claims and their evidence: [results/reference/tables/claims.md](results/reference/tables/claims.md)."
+CLAIMS = {
     "claim": "claim",
     "where": "where",
     "published_value": "published",
@@ -22,30 +25,108 @@ COLUMNS = {
     "our_value": "ours",
     "verdict": "verdict",
 }
-
-
-def with_claims(readme: str, reference: Path) -> str:
-    """The text with the table between BEGIN and END made anew. Raises UserError without these two lines."""
-    begin, end = re.escape(BEGIN), re.escape(END)
-    rows = read_table(reference, "claims")
-    block = f"{BEGIN}\n{claims_table(rows)}\n{ALL.format(number=len(rows))}\n{END}"
-    made, times = re.subn(f"{begin}\n.*?{end}", lambda _: block, readme, flags=re.DOTALL)
-    if times != 1:
-        raise UserError(f"README.md: needs one line {BEGIN!r} and, below it, one {END!r}")
-    return made
-
-
-def claims_table(rows: list[Row]) -> str:
-    """The headline claims as a Markdown table."""
-    chosen = {claim.claim for claim in claims() if claim.headline}
-    lines = [COLUMNS.values(), ["---"] * len(COLUMNS)]
-    for row in rows:
-        if row["claim"] in chosen:
-            cells = {name: str(row[name] or "") for name in COLUMNS}
-            lines.append([*(cells | {"verdict": f"**{cells['verdict']}**"}).values()])
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+TRAINED = {"joint_loss": "the published loss", "nelbo": "the valid bound", "exact likelihood": "its likelihood"}
 
 
 def update(readme: Path, reference: Path) -> None:
-    """Writes the README with the claims of a reference run."""
-    write_text(readme, with_claims(readme.read_text(encoding="utf-8"), reference))
+    """Writes the README with what a reference run found."""
+    write_text(readme, with_results(readme.read_text(encoding="utf-8"), reference))
+
+
+def with_results(readme: str, reference: Path) -> str:
+    """The text with every block of BLOCKS made anew. Raises UserError without the two lines of one."""
+    for name, block in BLOCKS.items():
+        begin, end = BEGIN.format(name), END.format(name)
+        before, found, rest = readme.partition(f"{begin}\n")
+        _, closed, after = rest.partition(end)
+        if not (found and closed):
+            raise UserError(f"README.md: needs one line {begin!r} and, below it, one {end!r}")
+        readme = f"{before}{begin}\n{block(reference)}{end}{after}"
+    return readme
+
+
+def text(reference: Path) -> str:
+    """One row for each model of the task text: means over its seeds."""
+    heads = ["model", "sub-tokens", "carry-over", "trained on", "valid bound", "exact, best order"]
+    heads += ["published loss", "paper: published", "paper: corrected"]
+    found = [
+        row
+        for row in read_table(reference, "text_perplexity")
+        if row["task"] == "text" and row["seed"] in ("mean", None)
+    ]
+    lines = []
+    for row in found:
+        best = best_column(row, EXACT)
+        lines.append(
+            [
+                row["model"],
+                row["num_subtokens"] if row["model"].startswith("MDM") else None,
+                row["carry_over"],
+                TRAINED.get(row["objective"], row["objective"]),
+                None if row["exact"] == "yes" else _number(row["ppl_bound"], 1, row["ppl_bound_spread"]),
+                best and _number(row[best], 1, row[f"{best}_spread"]),
+                _number(row["published_loss_ppl"], 1, row["published_loss_ppl_spread"]),
+                _number(row["owt_paper_published_ppl"], 2),
+                _number(row["owt_paper_corrected_ppl"], 2),
+            ]
+        )
+    return markdown(heads, lines)
+
+
+def digits(reference: Path) -> str:
+    """One row for each model of the task digits: its samplers' distances and its likelihoods, means over seeds."""
+    quality = [row for row in read_table(reference, "image_quality") if row["task"] == "digits"]
+    bits = {
+        row["variant"] or row["model"]: row
+        for row in read_table(reference, "image_likelihood")
+        if row["task"] == "digits"
+    }
+    samplers = list(dict.fromkeys(row["sampler"] for row in quality if row["sampler"]))
+    models = dict.fromkeys(row["variant"] or row["model"] for row in quality)
+    heads = ["model", "sub-tokens", *samplers, "precision", "`bpd_bound` (valid)", "`bpd_published`"]
+    lines = []
+    for name in models:
+        rows = [row for row in quality if (row["variant"] or row["model"]) == name]
+        of_sampler = {
+            sampler: [row["distance"] for row in rows if row["sampler"] in (sampler, None)] for sampler in samplers
+        }
+        likelihood = bits.get(name, {})
+        lines.append(
+            [
+                rows[0]["model"],
+                rows[0]["num_subtokens"],
+                *(_number(fmean(distances), 2) for distances in of_sampler.values()),
+                _number(fmean(row["precision"] for row in rows if row["sampler"] in (samplers[-1], None)), 2),
+                _number(likelihood.get("bpd_bound"), 3),
+                _number(likelihood.get("bpd_published"), 3),
+            ]
+        )
+    return markdown(heads, lines)
+
+
+def headlines(reference: Path) -> str:
+    """The headline claims, and where all of them are."""
+    rows = read_table(reference, "claims")
+    chosen = {claim.claim for claim in claims() if claim.headline}
+    lines = [
+        [f"**{row[name]}**" if name == "verdict" else row[name] for name in CLAIMS]
+        for row in rows
+        if row["claim"] in chosen
+    ]
+    return f"{markdown(CLAIMS.values(), lines)}\n{ALL.format(len(rows))}\n"
+
+
+BLOCKS: dict[str, Callable[[Path], str]] = {"text": text, "digits": digits, "claims": headlines}
+
+
+def markdown(heads: Iterable[str], lines: Iterable[Iterable[object]]) -> str:
+    """A table; None is an empty cell."""
+    heads = list(heads)
+    cells = [heads, ["---"] * len(heads), *([("" if cell is None else str(cell)) for cell in line] for line in lines)]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in cells)
+
+
+def _number(value: float | None, places: int, spread: float | None = None) -> str | None:
+    if value is None:
+        return None
+    return f"{value:.{places}f}" + (f" ± {spread:.{places}f}" if spread is not None else "")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from mdm_prime.data import photographs
-from mdm_prime.data.image_files import Batch, Batches, ImageSource, ImageSourceSection, channels_first, eight_bits
+from mdm_prime.data.image_files import Batch, Batches, ImageSource, ImageSourceSection, eight_bits
 from mdm_prime.data.photographs import PHOTOGRAPHS
 from mdm_prime.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SHORTER_SIDE = 8  # of a photograph, in crops: large enough for many different ones, small enough for each to show much
+STRIPS = 8  # upright ones of equal width, of which every fourth is for tests: both parts show what is in a photograph
+REGIONS = {"train": ((0, 2), (3, 6), (7, 8)), "test": ((2, 3), (6, 7))}  # from the strip before the first to the last
 
 
 class PhotosData(ImageSourceSection):
@@ -30,6 +33,7 @@ class PhotosData(ImageSourceSection):
     folder: str | None = None  # of images; null: scikit-learn's two photographs
     train_images: Annotated[int, Field(ge=2)]
     test_images: Annotated[int, Field(ge=2)]
+    crops_across: Annotated[int, Field(ge=1)] = 8  # a photograph's shorter side; the more, the less one crop shows
 
     @model_validator(mode="after")
     def _folder_exists(self) -> PhotosData:
@@ -61,51 +65,61 @@ class PhotosData(ImageSourceSection):
 def crops(paths: list[Path], data: PhotosData, key: str, part: Literal["train", "test"]) -> NDArray[np.uint8]:
     """Different crops of every photograph, drawn evenly: crop i is of photograph i modulo their number.
 
-    A photograph is cut in two, then reduced (never enlarged) to a shorter side of SHORTER_SIDE crops. So no pixel of it
-    is in crops of both parts.
+    A photograph is cut into the strips of REGIONS, then each is reduced (never enlarged), the photograph to a shorter
+    side of `crops_across` crops. So no pixel of it is in crops of both parts.
 
     Args:
         paths: files; with `data.folder` null, names of scikit-learn's.
         data: size, numbers of crops and seed.
         key: stands before the keys of `data` in messages.
-        part: train, the left three quarters, or test, the right quarter.
+        part: whose strips.
 
     Returns:
         (N, L) uint8, channels first.
 
     Raises UserError for a photograph that cannot be read, is too small or has fewer different crops than are wanted.
     """
-    from PIL import Image
-
     count = data.train_images if part == "train" else data.test_images
     pixels = np.empty((count, data.length), np.uint8)
     of_train, of_test = np.random.SeedSequence(data.seed).spawn(2)  # places independent of each other
     streams = (of_train if part == "train" else of_test).spawn(len(paths))
     for i, (path, stream) in enumerate(zip(paths, streams, strict=True)):
         picture = _photograph(path, data, key)
-        if picture.width < 4 * data.size or picture.height < data.size:
+        if picture.width < STRIPS * data.size or picture.height < data.size:
             raise UserError(
-                f"{key}: {path.name} is {picture.width}x{picture.height} pixels; allowed: a width of {4 * data.size} "
-                f"and a height of {data.size} or more, for training and test crops of size {data.size}"
+                f"{key}: {path.name} is {picture.width}x{picture.height} pixels; allowed: a width of "
+                f"{STRIPS * data.size} and a height of {data.size} or more, for training and test crops of size "
+                f"{data.size}"
             )
-        cut = picture.width * 3 // 4
-        left, right = (0, cut) if part == "train" else (cut, picture.width)
-        scale = min(1.0, SHORTER_SIDE * data.size / min(picture.size))
-        width, height = round((right - left) * scale), round(picture.height * scale)
-        region = picture.crop((left, 0, right, picture.height)).resize((width, height), Image.Resampling.LANCZOS)
-        values = np.asarray(region)
-        across = width - data.size + 1
-        places = across * (height - data.size + 1)
+        windows = [
+            sliding_window_view(region, (data.size, data.size), (0, 1))  # one (size, size) for each place
+            for region in _regions(picture, REGIONS[part], data)
+        ]
+        places = [window.shape[0] * window.shape[1] for window in windows]
         into = pixels[i :: len(paths)]
-        if len(into) > places:
+        if len(into) > sum(places):
             raise UserError(
-                f"{key}.{part}_images is {count}, {len(into)} of them from {path.name}, which has {places} different "
-                "crops; give a smaller number or more photographs"
+                f"{key}.{part}_images is {count}, {len(into)} of them from {path.name}, which has {sum(places)} "
+                "different crops; give a smaller number or more photographs"
             )
-        chosen = np.random.default_rng(stream).choice(places, len(into), replace=False)
-        for row, y, x in zip(into, *divmod(chosen, across), strict=True):
-            row[:] = channels_first(values[y : y + data.size, x : x + data.size])
+        chosen = np.random.default_rng(stream).choice(sum(places), len(into), replace=False)
+        for row, place in zip(into, chosen, strict=True):
+            region = int(np.searchsorted(np.cumsum(places), place, side="right"))
+            y, x = divmod(int(place) - sum(places[:region]), windows[region].shape[1])
+            row[:] = windows[region][y, x].ravel()  # channels first, as the axes of a window come last
     return pixels
+
+
+def _regions(picture: Image, strips: Iterable[tuple[int, int]], data: PhotosData) -> Iterator[NDArray[np.uint8]]:
+    """What lies between the strips first and last, reduced: (height, width, channels) uint8."""
+    from PIL import Image
+
+    scale = min(1.0, data.crops_across * data.size / min(picture.size))
+    for first, last in strips:
+        left, right = picture.width * first // STRIPS, picture.width * last // STRIPS
+        width, height = max(data.size, round((right - left) * scale)), max(data.size, round(picture.height * scale))
+        region = picture.crop((left, 0, right, picture.height)).resize((width, height), Image.Resampling.LANCZOS)
+        yield np.asarray(region).reshape(height, width, data.channels)
 
 
 def _photograph(path: Path, data: PhotosData, key: str) -> Image:

@@ -110,7 +110,7 @@ def _heading(run: Run, sampler: Row) -> str:
         for name, key in (("temperature", "temperature"), ("nucleus", "top_p"))
         if sampler.get(key, 1.0) != 1.0
     ]
-    return f"{', '.join(parts)}: {sampler['nfe_mean']:.1f} network evaluations per sample"
+    return f"{', '.join(parts)}: {sampler['nfe_mean']:.1f} evaluations"
 
 
 def _order(run: Run) -> tuple[bool, int, bool]:
