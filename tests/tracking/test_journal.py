@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -38,6 +39,46 @@ def test_a_cut_line_costs_one_point(tmp_path: Path) -> None:
     assert [event["event"] for event in events] == ["start"]
     journal.append(tmp_path, "a", "end", status="FINISHED")
     assert [event["event"] for event in journal.read(path, end)[0]] == ["end"]
+
+
+BAD_LINES = {
+    "no fields": {"event": "start"},
+    "another kind": {"event": "format", "time": 1},
+    "a list": [1, 2],
+    "no time": {"event": "end", "status": "FINISHED"},
+    "a time far away": {"event": "end", "status": "FINISHED", "time": 10**30},
+    "a status of its own": {"event": "end", "status": "FINE", "time": 1},
+    "a word for a number": {"event": "metrics", "time": 1, "step": 1, "values": {"loss": "low"}},
+    "a way out": {"event": "artifact", "time": 1, "path": "/x", "folder": "../..", "sha256": ""},
+    "a root": {"event": "document", "time": 1, "name": "/etc/x", "text": ""},
+    "a long name": {"event": "document", "time": 1, "name": "x" * 300, "text": ""},
+}
+
+
+@pytest.mark.parametrize("line", BAD_LINES.values(), ids=BAD_LINES)
+def test_a_line_that_is_no_event_is_left_out_and_said(
+    tmp_path: Path, line: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(tmp_path, "a")
+    path = tmp_path / "tracking" / "a.jsonl"
+    path.write_bytes(path.read_bytes() + json.dumps(line).encode() + b"\n")
+    journal.append(tmp_path, "a", "end", status="FINISHED")
+    assert states(tmp_path) == {"a": "FINISHED"}
+    assert [event["event"] for event in journal.read(path)[0]] == ["start", "end"]
+    (record,) = caplog.records
+    assert "a.jsonl: a line is no event and is left out" in record.message
+    assert "\n" not in record.message
+
+
+def test_what_is_nested_too_deeply_is_no_event(tmp_path: Path) -> None:
+    start(tmp_path, "a")
+    path = tmp_path / "tracking" / "b.jsonl"
+    for depth in (200, 100_000):
+        params = '{"a":' * depth + "1" + "}" * depth
+        path.write_text(
+            f'{{"event": "start", "time": 1, "stage": "x", "name": "x", "parent": null, "tags": {{}}, "params": {params}}}\n'
+        )
+        assert set(states(tmp_path)) <= {"a", "b"}
 
 
 def test_a_full_disk_warns_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -16,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow_store import search
+from mlflow_store import free_port, search
 
 from mdm_prime import tracking
+from mdm_prime.errors import UserError
 from mdm_prime.tracking import journal, pipeline, runs, store
 
 KILLED_TRAINING = """
@@ -30,6 +32,9 @@ with tracking.stage(Path(sys.argv[1]), stage="train", name="text/l2/seed0", para
         run.metric(step, {"loss": 1 / step})
     os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+START = '{"event": "start", "time": 1, "stage": "x", "name": "x", "parent": null, "params": {}, "tags": {}}'
 
 
 def in_store(results: Path) -> dict[str, dict[str, Any]]:
@@ -184,6 +189,40 @@ def test_a_broken_store_is_left_alone_and_filled_later(tmp_path: Path, caplog: p
     (tmp_path / "mlflow.db").unlink()
     assert pipeline.mirror(tmp_path, 300)
     assert rows(tmp_path)["metrics"] == 6
+
+
+def test_a_hostile_journal_stops_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    small_stage(tmp_path)
+    folder = journal.folder(tmp_path)
+    for name, lines in {
+        "no-start": ['{"event": "start"}'],
+        "way-out": [
+            START,
+            '{"event": "artifact", "time": 1, "path": "/etc/hostname", "folder": "../../x", "sha256": "0"}',
+        ],
+        "pipe": [
+            START,
+            json.dumps({"event": "artifact", "time": 1, "path": str(tmp_path / "fifo"), "folder": None, "sha256": "0"}),
+        ],
+        "metric": [START, '{"event": "metrics", "time": 1, "step": 1, "values": {"a\\u0000/../b": 1.0}}'],
+    }.items():
+        (folder / f"{name}.jsonl").write_text("".join(line + "\n" for line in lines))
+    os.mkfifo(tmp_path / "fifo")
+    with contextlib.suppress(UserError):  # the store itself refuses the name of a metric
+        pipeline.send(tmp_path, "smoke")
+    assert "evaluate text/l1/seed0" in in_store(tmp_path)
+    assert pipeline.waiting(tmp_path).runs == 0
+    assert any("no-start.jsonl: a line is no event" in record.message for record in caplog.records)
+    assert not list(tmp_path.rglob("hostname"))
+
+
+def test_a_broken_store_is_named_although_nothing_waits(tmp_path: Path) -> None:
+    small_stage(tmp_path)
+    assert pipeline.mirror(tmp_path, 300.0)
+    (tmp_path / "mlflow.db").write_bytes(b"no database at all" * 100)
+    for asked in (lambda: pipeline.send(tmp_path, "smoke"), lambda: tracking.ui(tmp_path, free_port(), "smoke")):
+        with pytest.raises(UserError, match=r"mlflow\.db: not a usable store \(file is not a database\); move it away"):
+            asked()
 
 
 def test_a_locked_store_delays_and_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import math
 import re
@@ -58,6 +60,15 @@ def test_ui_lists_the_runs_on_this_machine_only(small_results: Path, printed: li
         tracking.ui(small_results, port, "tiny")
     assert not (small_results / "mlartifacts" / "mlartifacts").exists()
     assert not (small_results / "mlruns").exists()
+
+
+@pytest.mark.parametrize(("host", "answer"), [("localhost:8000", 200), ("192.168.1.5", 403), ("evil.example", 403)])
+def test_only_names_of_this_machine_are_answered(printed: list[str], host: str, answer: int) -> None:
+    """A page elsewhere whose name leads here (DNS rebinding) gets nothing; a tunnel has a port of its own."""
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(printed[0]).netloc, timeout=300)
+    with contextlib.closing(connection):
+        connection.request("GET", "/", headers={"Host": host})
+        assert connection.getresponse().status == answer
 
 
 def test_ui_without_runs_says_what_to_do(tmp_path: Path) -> None:

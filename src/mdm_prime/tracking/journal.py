@@ -14,12 +14,12 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mdm_prime.files import sha256_of
+from mdm_prime.tracking.events import Status, wrong
 
 Event = dict[str, Any]
-Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 logger = logging.getLogger("mdm_prime.tracking")
 
@@ -127,7 +127,10 @@ def end_dead(results: Path) -> None:
 
 
 def read(path: Path, offset: int = 0) -> tuple[list[Event], int]:
-    """The events after a byte offset, and the offset after them; lines that a kill cut short are left out."""
+    """The events after a byte offset, and the offset after them.
+
+    A line that a kill cut short is left out; one that is no event as well, with a warning.
+    """
     with path.open("rb") as file:
         file.seek(offset)
         data = file.read()
@@ -136,9 +139,11 @@ def read(path: Path, offset: int = 0) -> tuple[list[Event], int]:
     for line in data.splitlines():
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(event, dict) and "event" in event:
+        if reason := wrong(event):
+            warn_once(f"{path}: a line is no event and is left out ({reason})")
+        else:
             events.append(event)
     return events, offset + len(data)
 
@@ -174,14 +179,6 @@ def alive(events: list[Event]) -> bool | None:
     if process.get("host") != platform.node() or process.get("started") is None:
         return None
     return bool(_started(process["pid"]) == process["started"])
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys."""
-    result: dict[str, Any] = {}
-    for key, value in values.items():
-        result |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return result
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from mdm_prime import hints
 from mdm_prime.errors import UserError
 from mdm_prime.files import write_text
-from mdm_prime.tracking import journal
+from mdm_prime.tracking import journal, sqlite
+from mdm_prime.tracking.events import Status
 
 PACKAGES = ("mdm-prime", "torch", "numpy", "snakemake", "dvc")  # what numbers, or the order of the work, depend on
 PRODUCTS = ("tables", "figures")  # folders of results/SCALE, copied into the run of a pipeline
@@ -78,7 +79,7 @@ def start_pipeline(
     return run_id
 
 
-def finish_pipeline(results: Path, run_id: str, status: journal.Status) -> None:
+def finish_pipeline(results: Path, run_id: str, status: Status) -> None:
     """Ends a pipeline's run with its tables and figures; a stage of it that never ended is noted as killed."""
     for _, events in journal.journals(results, run_id):
         root = results / events[0]["name"]  # of the scale that the pipeline made
@@ -181,6 +182,7 @@ def send(results: Path, scale: str) -> str:
     Raises UserError when there is no run or something still waits; `scale` is named in the first case.
     """
     check_runs(results, scale)
+    sqlite.check(sqlite_file(store_uri(results)))
     before = waiting(results)
     process = mirror_process(results, stdout=subprocess.PIPE, text=True)
     if process is None:
@@ -262,7 +264,7 @@ def waiting(results: Path) -> Waiting:
             events, _ = journal.read(path, known.get(path.stem, {}).get("bytes", 0))
         except OSError:
             continue
-        if events:
+        if events and (path.stem in known or events[0]["event"] == "start"):
             runs += 1
             points += sum(len(event["values"]) for event in events if event["event"] == "metrics")
     return Waiting(runs, points)

@@ -13,6 +13,7 @@ from typing import Any
 
 from mdm_prime.files import sha256_of
 from mdm_prime.tracking import journal, pipeline
+from mdm_prime.tracking.events import flat
 
 PARENT_RUN = "MDM_PRIME_PARENT_RUN"  # environment variable that hands a pipeline's run down to its stages
 MIRROR_EVERY = 300.0  # seconds between two mirrors of a stage that is still running
@@ -102,7 +103,7 @@ def stage(
 def _unfinished(results: Path, stage: str, name: str, params: Mapping[str, Any]) -> StageRun | None:
     for run_id, events in journal.journals(results, f"{journal.slug(stage, name)}-*"):
         start = events[0]
-        same = (start["stage"], start["name"], journal.flat(start["params"])) == (stage, name, journal.flat(params))
+        same = (start["stage"], start["name"], flat(start["params"])) == (stage, name, flat(params))
         if same and journal.status(events) != "FINISHED":
             return StageRun(results, run_id, max(event.get("step", -1) for event in events))
     return None

@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mdm_prime.errors import UserError
-from mdm_prime.tracking import journal, pipeline, store
+from mdm_prime.tracking import journal, pipeline, sqlite, store
 
 HOST = "127.0.0.1"
 START_WITHIN = 120.0  # seconds
 END_WITHIN = 30.0  # seconds; then it is killed
+HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"  # a name of this machine; any port, as a tunnel may have another
 REFRESH_EVERY = 30.0  # seconds between two mirrors of a pipeline that is running
 
 
@@ -36,6 +37,7 @@ def ui(results: Path, port: int, scale: str) -> None:
     if importlib.util.find_spec("mlflow") is None:
         raise UserError("mlflow is not installed; add the extra: pip install 'mdm-prime[pipeline]'")
     pipeline.check_runs(results, scale)
+    sqlite.check(pipeline.sqlite_file(uri))
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
         try:
@@ -74,7 +76,7 @@ def _server(results: Path, uri: str, port: int) -> Iterator[subprocess.Popen[byt
     settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_BACKEND_STORE_URI": uri}  # may hold a password
     server = subprocess.Popen(
         [*command, *stores],
-        env={**pipeline.mlflow_environment(), **settings},
+        env={"MLFLOW_SERVER_ALLOWED_HOSTS": HOSTS, **pipeline.mlflow_environment(), **settings},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -14,7 +14,6 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import sys
 import time
 import zlib
@@ -23,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdm_prime.files import replacing, sha256_of, write_json
-from mdm_prime.tracking import journal, pipeline
+from mdm_prime.tracking import journal, pipeline, sqlite
+from mdm_prime.tracking.events import flat
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -138,12 +138,8 @@ def _check_sqlite(path: Path, artifacts: str) -> None:
         with replacing(path) as temporary:
             MlflowClient(tracking_uri=f"sqlite:///{temporary}").create_experiment(EXPERIMENT, artifacts)
         return
-    try:  # mlflow itself would try a broken file for minutes and a locked one for 20 s
-        with contextlib.closing(sqlite3.connect(path, timeout=3.0, isolation_level=None)) as database:
-            database.execute("BEGIN IMMEDIATE")
-            database.execute("ROLLBACK")
-    except sqlite3.Error as error:
-        raise StoreError(f"{path}: not a usable store ({error}); move it away to begin a new one") from None
+    if reason := sqlite.unusable(path):
+        raise StoreError(reason)
 
 
 def _run(client: MlflowClient, experiment: str, run_id: str, first: journal.Event) -> str:
@@ -189,7 +185,7 @@ def _add(client: MlflowClient, run: str, path: Path, offset: int, runs: Mapping[
 
 def _params(start: journal.Event) -> dict[str, Any]:
     """Parameters with dotted keys, and what runs are compared by: MLflow draws by parameters, not by tags."""
-    return {key: start["tags"][key] for key in COMPARED_BY if key in start["tags"]} | journal.flat(start["params"])
+    return {key: start["tags"][key] for key in COMPARED_BY if key in start["tags"]} | flat(start["params"])
 
 
 def _log(
@@ -214,7 +210,7 @@ def _log_artifact(client: MlflowClient, run: str, event: journal.Event) -> bool:
     """Copies a file if it is still the one that was noted, and says so."""
     path = Path(event["path"])
     try:
-        if sha256_of(path) != event.get("sha256"):
+        if not path.is_file() or sha256_of(path) != event["sha256"]:
             return False
     except OSError:
         return False
