@@ -56,6 +56,19 @@ def at_work(folder: Path, command: str) -> Iterator[subprocess.Popen[bytes]]:
         change(folder, "params/tiny.yaml", *reversed(STOPPED))
 
 
+@pytest.mark.parametrize("model", ["l2-$(touch F)", "l2;touch F;", "l2' && touch F '"])
+def test_what_a_shell_would_run_reaches_none(project: Path, model: str) -> None:
+    """DVC puts the names of models into commands; the stage that reads the params comes first, and refuses them."""
+    change(project, "params/tiny.yaml", "models: [l2]", f'models: [l2, "{model}"]')
+    try:
+        done = run(project, "dvc repro")
+        assert done.returncode != 0
+        assert "params/tiny.yaml: tasks.toy.models" in done.stderr
+        assert not (project / "F").exists()
+    finally:
+        change(project, "params/tiny.yaml", f'models: [l2, "{model}"]', "models: [l2]")
+
+
 def test_while_dvc_is_at_work_and_after_it_was_killed(project: Path) -> None:
     """Nobody else begins; a stage that outlives its DVC is waited for; then DVC goes on."""
     with at_work(project, "dvc repro") as process:

@@ -146,6 +146,16 @@ def test_a_damaged_state_is_one_line(prepared, capsys, content):
     assert "state.safetensors: not a checkpoint" in capsys.readouterr().err
 
 
+def test_a_network_larger_than_the_memory_is_refused_before_any_of_it_is_there(prepared, capsys):
+    """65,536 wide, 1,024 blocks: 12 width^2 parameters each, but for the adaptive norms; 20 bytes each in training."""
+    prepared.set("known_entropy", "network", width=2**16, blocks=2**10, heads=2**10)
+    assert prepared.run("train", RUN) == 2
+    message = capsys.readouterr().err
+    assert f"tasks.known_entropy.network: {RUN} has 5" in message
+    assert "GiB; the device cpu has" in message
+    assert message.count("\n") == 1
+
+
 def test_without_data_the_message_says_how_to_make_it(workplace, capsys):
     assert workplace.run("train", RUN) == 2
     assert capsys.readouterr().err.strip().endswith(f"make it with: {workplace.hint('data', 'known_entropy')}")

@@ -75,9 +75,8 @@ def test_what_is_nested_too_deeply_is_no_event(tmp_path: Path) -> None:
     path = tmp_path / "tracking" / "b.jsonl"
     for depth in (200, 100_000):
         params = '{"a":' * depth + "1" + "}" * depth
-        path.write_text(
-            f'{{"event": "start", "time": 1, "stage": "x", "name": "x", "parent": null, "tags": {{}}, "params": {params}}}\n'
-        )
+        head = '{"event": "start", "time": 1, "stage": "x", "name": "x", "parent": null, "tags": {}, "params": '
+        path.write_text(f"{head}{params}}}\n")
         assert set(states(tmp_path)) <= {"a", "b"}
 
 

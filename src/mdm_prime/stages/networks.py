@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +22,12 @@ from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
-from mdm_prime.experiment.sections.networks import Network
+from mdm_prime.experiment.sections.networks import Network, NetworkSection
 from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint
+
+IN_EVALUATION = 4  # bytes that a parameter takes
+IN_TRAINING = 20  # itself, its gradient, the two moments of AdamW, its average
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,35 @@ def load(workspace: Workspace, run: Run, device: torch.device) -> Loaded:
     section = run.network
     if run.checkpoint is not None:
         section = TypeAdapter(Network).validate_python(described["network"])
+    check_memory(run, section, device, IN_EVALUATION)
     network = section.build(run.shape).to(device)
     network.load_state_dict(weights)
     schedule = schedules.by_name(described["schedule"], described["exponent"])
     told = facts(run, network, described["train_tokens"])
     told |= {key: described[key] for key in ("components", "source") if key in described}  # of a checkpoint's file
     return Loaded(network.eval(), subtokenizer_of(run), schedule, described, told)
+
+
+def check_memory(run: Run, section: NetworkSection, device: torch.device, bytes_each: int) -> None:
+    """Raises UserError where the weights of a run's network would not fit in the memory of its device.
+
+    Args:
+        run: whose network.
+        section: its settings: those of the run, or of its checkpoint.
+        device: where it is to be.
+        bytes_each: what a parameter takes: IN_TRAINING or IN_EVALUATION.
+    """
+    with torch.device("meta"):  # shapes, no numbers
+        parameters = sum(parameter.numel() for parameter in section.build(run.shape).parameters())
+    if device.type == "cuda":
+        there = torch.cuda.get_device_properties(device).total_memory
+    else:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if (needed := parameters * bytes_each) > there:
+        raise UserError(
+            f"tasks.{run.task}.network: {run.name} has {parameters:,} parameters, {needed / 2**30:,.0f} GiB; "
+            f"the device {device} has {there / 2**30:,.0f} GiB; choose a smaller width or fewer blocks"
+        )
 
 
 def untrained(run: Run, device: torch.device) -> Loaded:

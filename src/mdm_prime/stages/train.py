@@ -17,7 +17,16 @@ from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
 from mdm_prime.progress import progress
-from mdm_prime.stages.networks import facts, identity, minimised, schedule_of, subtokenizer_of, tags
+from mdm_prime.stages.networks import (
+    IN_TRAINING,
+    check_memory,
+    facts,
+    identity,
+    minimised,
+    schedule_of,
+    subtokenizer_of,
+    tags,
+)
 from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint, loop, losses
 
@@ -31,6 +40,7 @@ def train(workspace: Workspace, name: str) -> None:
     output = layout.network_dir(workspace.root, name)
     state = output / "state.safetensors"
     digest = identity(run, meta)
+    check_memory(run, run.network, device, IN_TRAINING)
     torch.manual_seed(run.seed)
     network = run.network.build(run.shape).to(device)
     torch.set_deterministic_debug_mode("warn")
