@@ -109,6 +109,10 @@ test: lint  ## Lint, types and tests
 quick: lint  ## Lint, types, and the tests without pipelines, servers and checkpoints
 	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not pipeline and not browser" --ignore tests/tracking --ignore tests/official
 
+.PHONY: attack
+attack: smoke  ## Damaged files, hostile input and kills, about 1,100 of them, on the results of make smoke (SEED=0)
+	PYTHONPATH=tests:tests/official python tests/attack.py --seed $(or $(SEED),0)
+
 .PHONY: lint
 lint: setup  ## Lint and types only
 	ruff check

@@ -1,0 +1,40 @@
+"""A few attacks of the campaign (`make attack` has all of them), and that it sees what it looks for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import attack
+from mdm_prime.engines.made import Made
+
+pytestmark = pytest.mark.pipeline
+
+
+def ends(kind: Callable[[Path], attack.Attack], folder: Path, count: int) -> list[tuple[str, str]]:
+    made = kind(folder)
+    return [attack.outcome(made, random.Random(index)) for index in range(count)]  # noqa: S311 (to be repeated)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [(attack.params, 40), (attack.checkpoints, 20), (attack.journals, 60)],
+    ids=["params", "checkpoints", "journals"],
+)
+def test_input_of_others(kind: Callable[[Path], attack.Attack], count: int, tmp_path: Path) -> None:
+    found = ends(kind, tmp_path, count)
+    assert [said for how, said in found if how == attack.FAILED] == []
+    assert len({how for how, _ in found}) == 2 or kind is attack.journals
+
+
+def test_damaged_results(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made)
+    kind = partial(attack.results, scale="tiny")
+    found = ends(kind, tmp_path / "first", 20)
+    assert [said for how, said in found if how == attack.FAILED] == []
+    monkeypatch.setattr(Made, "damaged", lambda self, paths: None)  # nobody compares
+    assert attack.FAILED in {how for how, _ in ends(kind, tmp_path / "second", 20)}
