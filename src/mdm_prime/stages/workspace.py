@@ -13,7 +13,7 @@ from mdm_prime import files, hints
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
-from mdm_prime.stages import gpus
+from mdm_prime.stages import gpus, memory
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +53,7 @@ class Workspace:
         if compute.device == "cuda" and not torch.cuda.is_available():
             raise UserError("compute.device is 'cuda' but torch sees no GPU; allowed here: auto, cpu")
         if compute.device == "cpu" or not torch.cuda.is_available():
+            memory.keep_freed()
             return torch.device("cpu")
         if (count := torch.cuda.device_count()) == 1:
             return torch.device("cuda")
