@@ -26,6 +26,7 @@ from mdm_prime.experiment.sections.networks import Network, NetworkSection
 from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint
 
+SURELY_SMALL = 2**24  # numbers, roughly, in a network whose size is not counted: that takes a second
 IN_EVALUATION = 4  # bytes that a parameter takes
 IN_TRAINING = 20  # itself, its gradient, the two moments of AdamW, its average
 
@@ -79,7 +80,11 @@ def check_memory(run: Run, section: NetworkSection, device: torch.device, bytes_
         device: where it is to be.
         bytes_each: what a parameter takes: IN_TRAINING or IN_EVALUATION.
     """
-    with torch.device("meta"):  # shapes, no numbers
+    width, blocks = (getattr(section, key, SURELY_SMALL) for key in ("width", "blocks"))
+    width *= max(getattr(section, "multipliers", (1,)))
+    if width * (width * (blocks + run.shape.length * run.num_subtokens) + run.shape.vocab_size) < SURELY_SMALL:
+        return
+    with torch.device("meta"):  # shapes, no numbers; importing what it needs takes more than a second
         parameters = sum(parameter.numel() for parameter in section.build(run.shape).parameters())
     if device.type == "cuda":
         there = torch.cuda.get_device_properties(device).total_memory
