@@ -25,7 +25,7 @@ from mdm_prime.core import schedules
 from mdm_prime.core.objectives import token_log_probs
 from mdm_prime.core.subtokens import Subtokenizer, smallest_base
 from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token
-from mdm_prime.evaluation.likelihood import FEWEST, GOLDEN_RATIO, _estimate
+from mdm_prime.evaluation.likelihood import FEWEST, GOLDEN_RATIO, estimate
 from mdm_prime.evaluation.oracle import copies_of_one_bit, enumerated, terms
 from mdm_prime.experiment import config, found, layout, tasks
 from mdm_prime.experiment.sections.base import Section
@@ -384,7 +384,7 @@ def test_the_weight_of_a_set(schedule: schedules.Schedule) -> None:
 def test_the_estimator(derivation: str) -> None:
     assert f"2 = {GOLDEN_RATIO:.4f}$" in derivation
     values, tokens = torch.arange(1.0, 17.0, dtype=torch.float64), np.arange(16)[:, None]
-    sixteen, eight = (_estimate(values, tokens, np.arange(16) // draws).stderr for draws in (1, 2))
+    sixteen, eight = (estimate(values, tokens, np.arange(16) // draws).stderr for draws in (1, 2))
     assert f"standard error of {sixteen:.4f} if" in derivation
     assert f"and of {eight:.4f} if" in derivation
     assert FEWEST == 8

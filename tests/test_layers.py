@@ -47,7 +47,7 @@ ONLY_IMPORTER = {
     "dvc": {"engines"},
     "snakemake": {"engines"},
     "torch_fidelity": {"evaluation"},
-    "pydantic": {"experiment", "networks", "data", "samplers", "stages"},  # sections; stages read that of a checkpoint
+    "pydantic": {"experiment", "networks", "data", "samplers", "stages", "tracking"},  # sections, lines of journals
 }
 
 

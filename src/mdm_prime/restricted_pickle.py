@@ -107,6 +107,9 @@ class _Bounded:
         return line
 
 
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
+
+
 class _Machine:
     """The stack and memory of a pickle; a method for each instruction, by the name that pickletools has for it."""
 
@@ -120,8 +123,9 @@ class _Machine:
 
     def run(self, file: Any) -> Any:
         for _ in range(MOST_ITEMS):
-            opcode = pickletools.code2op[file.read(1).decode("latin1")]
+            opcode = _OPCODES[file.read(1).decode("latin1")]
             name = opcode.name
+            argument: Any
             if name == "STRING":  # the reader of pickletools knows no bytes of Python 2
                 argument = codecs.escape_decode(file.readline().strip()[1:-1])[0].decode("latin1")
             else:

@@ -150,7 +150,7 @@ def a_reference_of_nothing():
 def a_comparison_of_nothing():
     from mdm_prime.reporting import reference
 
-    return "\n".join(reference.compare(PROJECT / "results" / "reference", ROOT))
+    return "\n".join(reference.compare(PROJECT / "results" / "reference", ROOT).differences)
 
 
 def no_checkpoint():

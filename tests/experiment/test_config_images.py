@@ -87,7 +87,12 @@ EULER = {"kind": "euler", "num_steps": 4}
             "digits.fidelity.inception_weights: no such file: /no/such.pth; null: the task's own classifier",
         ),
         ("photos.data.folder", "/no/such", "photos.data.folder: no such folder: /no/such"),
-        ("photos.data.channels", 1, "photos.data.channels: is 1; should be 3"),
+        (
+            "digits.variants.l3",
+            {"training": {"optimizer": "muon", "matrix_learning_rate": 0.01}},
+            "digits.variants.l3.training.optimizer: muon is not for a network of kind unet; should be adamw",
+        ),
+        ("photos.data.channels", 2, "photos.data.channels: is 2; should be 1 or 3"),
         ("photos.data.kind", "image_batches", "photos.data.train_images: unknown key"),
         (
             "photos.data",

@@ -66,7 +66,7 @@ def test_one_storage_for_all_weights_makes_no_more_than_it_holds(tmp_path):
 def test_conditioning_that_no_weight_has_is_not_made_up(tmp_path):
     """The autoregressive network has constants in its place: as many as the file says."""
     path = save(tmp_path / "wide.ckpt", official_files.text(autoregressive=True, ell=1, base=13, conditioning=2**22))
-    assert "bytes of weights from" in refusal(path, tmp_path / "out")
+    assert "conditioning_width: is 4194304; should be at most 65536" in refusal(path, tmp_path / "out")
 
 
 def test_lists_that_stand_twice_are_made_once():

@@ -187,7 +187,7 @@ def sets(section, **values):
         (sets("model", dropout=10**70), "config.model.dropout: is 1000"),
         (sets("model", dropout=float("nan")), "config.model.dropout: is nan"),
         (sets("model", hidden_size=2**30, n_heads=2**27), "hidden_size: is 1073741824; should be an integer from 1"),
-        (sets("model", hidden_size=2**24, n_heads=2**21), "bytes of weights from"),
+        (sets("model", hidden_size=2**24, n_heads=2**21), "width: is 16777216; should be at most 65536"),
         (sets("model", dropout=2.0), "a network that cannot be"),
         (sets("noise", type="cosine"), "config.noise.type: is 'cosine'; can be read: loglinear"),
         (sets(None, parameterization="sedd"), "config.parameterization: is 'sedd'; can be read: subs"),

@@ -13,6 +13,7 @@ from mdm_prime.core.orders import ORDERS
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config, load
 from mdm_prime.experiment.runs import Run
+from mdm_prime.experiment.sections.samplers import SamplerSection
 from mdm_prime.files import write_json, write_text
 from mdm_prime.reporting import declared, drawing, writing
 
@@ -266,16 +267,14 @@ def losses(run: Run) -> tuple[float, float]:
 
 def _write_samples(config: Config, root: Path, run: Run) -> None:
     sampling = config.task(run.task).sampling
-    (sampler,) = config.task(run.task).samplers_of(run.variant)
+    samplers = config.task(run.task).samplers_of(run.variant)
     generator = np.random.default_rng(run.num_subtokens)
-    length, steps = run.data.length, sampler.description["num_steps"] or 128
+    length = run.data.length
     size = (sampling.num_samples, length)
-    autoregressive = run.model == "autoregressive"
-    idle = steps * (1 - 1 / steps) ** (length * run.num_subtokens)
     array_file, json_file = layout.sample_files(root, run.name)
     if run.task != "toy":
         array_file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(array_file, generator.integers(run.data.vocab_size, size=(1, *size), dtype=np.uint16))
+        np.save(array_file, generator.integers(run.data.vocab_size, size=(len(samplers), *size), dtype=np.uint16))
     texts = None
     if run.task == "text":
         words = [
@@ -308,19 +307,20 @@ def _write_samples(config: Config, root: Path, run: Run) -> None:
             "num_samples": sampling.num_samples,
             "length": length,
             "samplers": [
-                {
-                    "name": sampler.name,
-                    "kind": sampler.kind,
-                    "num_steps": sampler.description["num_steps"],
-                    "nfe_mean": length if autoregressive else steps - idle,
-                    "nfe_stderr": 0.0 if autoregressive else 0.5,
-                    "idle_steps_mean": None if autoregressive else idle,
-                    "idle_steps_stderr": None if autoregressive else 0.5,
-                    "texts": texts,
-                }
+                {"name": sampler.name, **sampler.description, **_evaluations(run, sampler), "texts": texts}
+                for sampler in samplers
             ],
         },
     )
+
+
+def _evaluations(run: Run, sampler: SamplerSection) -> dict[str, float | None]:
+    """Network evaluations and idle steps; one for each token where there are no steps."""
+    steps = sampler.description["num_steps"]
+    if run.model == "autoregressive" or steps is None:
+        return {"nfe_mean": run.data.length, "nfe_stderr": 0.0, "idle_steps_mean": None, "idle_steps_stderr": None}
+    idle = steps * (1 - 1 / steps) ** (run.data.length * run.num_subtokens)
+    return {"nfe_mean": steps - idle, "nfe_stderr": 0.5, "idle_steps_mean": idle, "idle_steps_stderr": 0.5}
 
 
 def _write_toy(config: Config, root: Path, density: np.ndarray | None) -> None:

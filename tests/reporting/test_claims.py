@@ -144,9 +144,18 @@ def test_the_rule_of_two_rows(tables: Tables) -> None:
 def test_the_reference_run_has_these_claims() -> None:
     """The rules on the kept tables give the kept verdicts."""
     rows = [{**asdict(claim), "scale": "default"} for claim in claiming.judged(tables_of(REFERENCE), THERE)]
-    assert [{name: None if value == "" else value for name, value in row.items()} for row in rows] == read_table(
-        REFERENCE, "claims"
-    )
+    kept = read_table(REFERENCE, "claims")
+    assert [{name: _plain(value) for name, value in row.items()} for row in rows] == [
+        {name: _plain(value) for name, value in row.items()} for row in kept
+    ]
+
+
+def _plain(value: object) -> object:
+    """As a table has it once it is read: a text of digits is a number, no text is nothing."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return None if value in ("", None) else value
 
 
 @pytest.mark.parametrize("missing", sorted(THERE))

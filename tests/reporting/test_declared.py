@@ -78,7 +78,7 @@ def test_a_scale_of_one_task_has_what_there_is(finished: Tree, tmp_path: Path, t
     tree = any_tasks(finished, tmp_path, {"mine": task})
     assert set(made(tree)) == ONLY[task]
     claims = read_table(tree.root, "claims")
-    assert len(claims) == 42
+    assert len(claims) == 46
     absent = {row["our_value"] for row in claims if str(row["our_value"]).startswith("none: no task o")}
     kinds = {f"none: no task of kind {kind} in this scale" for kind in ("known_entropy", "text", "toy")}
     kinds = {text for text in kinds if task not in text}
@@ -161,10 +161,10 @@ def test_several_samplers_of_a_model_have_a_row_and_a_panel_each(tree: Tree) -> 
     for run in ("text/l2/seed0", "toy/l2/seed0"):
         array, path = layout.sample_files(tree.root, run)
         saved = read_json(path)
-        (first,) = saved["samplers"]
+        first, *_ = saved["samplers"]
         write_json(path, saved | {"samplers": [first, first | {"name": "first_hitting", "kind": "first_hitting",
                                                               "num_steps": None}]})  # fmt: skip
-        np.save(array, np.repeat(np.load(array), 2, axis=0))
+        np.save(array, np.repeat(np.load(array)[:1], 2, axis=0))
     rows = [row for row in table.build("toy_likelihood", tree.config, tree.root).rows if row["variant"] == "l2"]
     assert [(row["sampler"], row["num_steps"]) for row in rows] == [("ancestral", 32), ("first_hitting", None)]
     rows = table.build("idle_steps", tree.config, tree.root).rows
@@ -260,7 +260,7 @@ for name in {[*tables_in_order(tree.config)[:-1], "sizes", "claims"]}:
 drawing.write_figure("sizes", loaded, root)
 assert {{"tables/sizes", "figures/sizes"}} <= set(catalogue.entries(loaded))
 assert "tables/sizes.csv" in [path for files in declared.table("claims").needs(loaded) for path in files.paths()]
-assert reference.compare(root, root) == []
+assert reference.compare(root, root) == ([], [])
 """
     environment = {"PYTHONPATH": str(tmp_path / "src"), "PATH": ""}
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=environment)

@@ -181,7 +181,7 @@ def test_a_sample_file_without_texts_is_drawn(tree: Tree) -> None:
 def test_text_samples_say_how_they_were_drawn(tree: Tree) -> None:
     path = layout.sample_files(tree.root, "text/l2/seed0")[1]
     saved = read_json(path)
-    (first,) = saved["samplers"]
+    first, *_ = saved["samplers"]
     ordered = {"kind": "ordered", "order": "lowest_entropy", "num_steps": None, "temperature": 0.5, "top_p": 0.9}
     write_json(path, saved | {"samplers": [first | {"temperature": 1.0, "top_p": 1.0}, first | ordered]})
     with drawing.style():

@@ -85,7 +85,7 @@ def test_perplexity_is_the_exponential_of_the_bound(finished: Tree) -> None:
     assert row["published_loss_ppl_stderr"] == pytest.approx(exp(saved["joint_loss"]) * saved["joint_loss_stderr"])
     # 1,500 sequences of 64 tokens hold 250,000 bytes
     assert row["bits_per_byte_bound"] == pytest.approx(saved["nelbo"] / log(2) * 96_000 / 250_000)
-    assert (row["model"], row["num_subtokens"], row["base"], row["carry_over"]) == ("MDM-Prime", 2, 32, "yes")
+    assert (row["model"], row["num_subtokens"], row["base"], row["carry_over"]) == ("MDM-Prime", 2, 18, "yes")
     assert (row["parameters"], row["train_tokens"], row["exact"]) == (1_234_567, 2_048_000, "no")
     assert row["ppl_bound_spread"] is None
 

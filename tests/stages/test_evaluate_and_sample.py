@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -79,6 +80,7 @@ def test_weights_of_other_data_are_refused(trained, capsys, verb):
     path = trained.root / "known_entropy/data/meta.json"
     meta = json.loads(path.read_text())
     path.write_text(json.dumps(meta | {"sha256": "0" * 64}))
+    shutil.rmtree(trained.root / "made")  # or it would be no more than damaged
     assert trained.run(verb, MASKED) == 2
     assert "made with other parameters or data" in capsys.readouterr().err
 
@@ -94,6 +96,7 @@ def test_few_heldout_sequences_are_refused(trained, capsys):
     path = trained.root / "known_entropy/data/heldout.npy"
     rows = np.unique(np.load(path), axis=0)
     np.save(path, rows[:8])
+    shutil.rmtree(trained.root / "made")  # or it would be no more than damaged
     assert trained.run("evaluate", MASKED) == 0
     for few in (rows[:1], rows[:7], rows[:7].repeat(100, 0)):  # a sequence that is there again tells nothing new
         np.save(path, few)

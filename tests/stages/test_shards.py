@@ -1,5 +1,6 @@
 """Finished parts outlive a kill and are used by the same computation only."""
 
+import shutil
 import subprocess
 import sys
 
@@ -237,6 +238,7 @@ def test_parts_of_another_likelihood_are_not_used(half_evaluated, monkeypatch, o
         other_data(workplace)
     else:
         workplace.set("known_entropy", "evaluation", **{other: {"seed": 1, "shard_size": 30}[other]})
+    shutil.rmtree(workplace.root / "made")  # or other weights would be no more than damaged ones
     seen = counted_losses(monkeypatch)
     assert workplace.run("evaluate", RUN) == 0
     assert seen == [10] * (9 + 9)

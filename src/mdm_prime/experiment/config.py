@@ -258,7 +258,7 @@ def _check_amount(path: Path, text: str) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor in open_anchors:
                 raise UserError(f"{path}: {event.anchor!r} contains itself")
-            add(*anchors.get(event.anchor, (1, 0)))  # of an unknown one the loader says where it stands
+            add(*anchors.get(str(event.anchor), (1, 0)))  # of an unknown one the loader says where it stands
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             sizes.append([1, 0])
             open_anchors.append(event.anchor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from mdm_prime import files
 from mdm_prime.errors import UserError
-from mdm_prime.training.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from mdm_prime.training.optimizers import Optimizer
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:

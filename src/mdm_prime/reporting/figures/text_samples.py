@@ -103,7 +103,7 @@ def _heading(run: Run, sampler: Row) -> str:
         parts += [] if run.carry_over else ["no carry-over"]
         parts += ["trained on the valid bound"] if run.training.objective == "nelbo" else []
         if sampler["kind"] != "ancestral":
-            parts.append(sampler.get("order", sampler["kind"]).replace("_", " "))
+            parts.append(str(sampler.get("order") or sampler["kind"]).replace("_", " "))
         parts += [f"{sampler['num_steps']} steps"] if sampler["num_steps"] else []
     parts += [
         f"{name} {sampler[key]:g}"
