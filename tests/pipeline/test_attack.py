@@ -22,7 +22,7 @@ def ends(kind: Callable[[Path], attack.Attack], folder: Path, count: int) -> lis
 
 @pytest.mark.parametrize(
     ("kind", "count"),
-    [(attack.params, 40), (attack.checkpoints, 20), (attack.journals, 60)],
+    [(attack.params, 15), (attack.checkpoints, 12), (attack.journals, 40)],
     ids=["params", "checkpoints", "journals"],
 )
 def test_input_of_others(kind: Callable[[Path], attack.Attack], count: int, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_input_of_others(kind: Callable[[Path], attack.Attack], count: int, tmp_
 def test_damaged_results(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made)
     kind = partial(attack.results, scale="tiny")
-    found = ends(kind, tmp_path / "first", 20)
+    found = ends(kind, tmp_path / "first", 8)
     assert [said for how, said in found if how == attack.FAILED] == []
     monkeypatch.setattr(Made, "damaged", lambda self, paths: None)  # nobody compares
-    assert attack.FAILED in {how for how, _ in ends(kind, tmp_path / "second", 20)}
+    assert attack.FAILED in {how for how, _ in ends(kind, tmp_path / "second", 8)}
