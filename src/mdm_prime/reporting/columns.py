@@ -35,6 +35,9 @@ TRAINED_BPD = Tolerance(stderrs=3, relative=0.1, of_networks=True)
 # features have another size, whatever the seeds of the networks say.
 IMAGE_DISTANCE = Tolerance(stderrs=3, relative=0.5, absolute=0.5)
 IMAGE_SHARE = Tolerance(absolute=0.15)
+# Measured: AVX2 in place of AVX-512 moved the recall of photographs at 4 evaluations by 0.36 and 0.22, and no other by
+# more than 0.15.
+IMAGE_RECALL = Tolerance(absolute=0.4)
 
 
 @dataclass(frozen=True)

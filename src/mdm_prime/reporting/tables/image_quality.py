@@ -12,7 +12,7 @@ from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import Files
 from mdm_prime.reporting import columns
-from mdm_prime.reporting.columns import IMAGE_DISTANCE, IMAGE_SHARE, Column, Tolerance, stderr_of
+from mdm_prime.reporting.columns import IMAGE_DISTANCE, IMAGE_RECALL, IMAGE_SHARE, Column, Tolerance, stderr_of
 from mdm_prime.reporting.declared import IMAGES, Content, DeclaredTable, Metrics
 from mdm_prime.reporting.images import METRICS, baselines, model_columns, model_order, qualities
 from mdm_prime.reporting.loading import meta
@@ -44,7 +44,7 @@ COLUMNS = (
     Column("precision", "share of drawn images inside the manifold of real ones, on the same features", 3,
            heading="Prec.", tolerance=IMAGE_SHARE),
     Column("recall", "share of real images inside the manifold of drawn ones, on the same features", 3,
-           heading="Recall", tolerance=IMAGE_SHARE),
+           heading="Recall", tolerance=IMAGE_RECALL),
     Column("memorised", "share of images whose nearest training image is closer than 1 % of the pixel range (root mean "
            "square over channels)", 3, heading="Mem.", tolerance=IMAGE_SHARE),
     Column("nearest", "mean distance to the nearest training image, as a share of the pixel range", 4,
