@@ -217,7 +217,7 @@ def journals(folder: Path) -> Attack:
 
 def kills(folder: Path) -> Attack:
     """A training is killed at any moment, twice, and goes on to the same bytes."""
-    words = [sys.executable, "-m", "mdm_prime", "--params", "params/smoke.yaml", "--results", str(folder)]
+    words = [shutil.which("mdm-prime") or "mdm-prime", "--params", "params/smoke.yaml", "--results", str(folder)]
     words += ["train", "toy/l1/seed0"]
     shutil.copytree("results/smoke/toy/data", folder / "smoke/toy/data")
     weights = folder / "smoke/toy/networks/l1/seed0/weights.safetensors"
