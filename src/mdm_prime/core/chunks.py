@@ -58,7 +58,7 @@ class _InChunks(Function):
         ctx.save_for_backward(hidden, weight, bias)
         ctx.terms, ctx.size = terms, size
         ctx.dtype = hidden.dtype if weight is None else _product_dtype(hidden)
-        head = _leaf(weight, ctx.dtype), _leaf(bias, ctx.dtype)  # cast once, not for every chunk as autocast would
+        head = [_part(weight, ctx.dtype), _part(bias, ctx.dtype)]  # cast once, not for every chunk as autocast would
         with torch.autocast(hidden.device.type, enabled=False):
             found = [terms(_logits(hidden[at].to(ctx.dtype), *head), at) for at in _slices(len(hidden), size)]
         return torch.cat(found, -1)
@@ -70,13 +70,13 @@ class _InChunks(Function):
         hidden, weight, bias = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:3]
         sums = [torch.zeros_like(of) if want else None for of, want in zip(ctx.saved_tensors, wanted, strict=True)]
-        head = _leaf(weight, ctx.dtype, wanted[1]), _leaf(bias, ctx.dtype, wanted[2])
+        head = [_part(weight, ctx.dtype, wanted[1]), _part(bias, ctx.dtype, wanted[2])]
         with torch.autocast(gradient.device.type, enabled=False):
             for at in _slices(len(hidden), ctx.size):
-                inputs = (_leaf(hidden[at], ctx.dtype, wanted[0]), *head)
+                states = _leaf(hidden[at], ctx.dtype, wanted[0])
                 with torch.enable_grad():
-                    found = ctx.terms(_logits(*inputs), at)
-                leaves = [leaf for leaf, want in zip(inputs, wanted, strict=True) if want]
+                    found = ctx.terms(_logits(states, *head), at)
+                leaves = [leaf for leaf in (states, *head) if leaf is not None and leaf.requires_grad]
                 totals = [sums[0] if sums[0] is None else sums[0][at], *sums[1:]]
                 parts = iter(torch.autograd.grad(found, leaves, gradient[..., at]))
                 for total in totals:
@@ -93,9 +93,14 @@ def _slices(total: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, total)) for start in range(0, total, size))
 
 
-def _leaf(tensor: Tensor | None, dtype: torch.dtype, wanted: bool = False) -> Tensor | None:
+def _leaf(tensor: Tensor, dtype: torch.dtype, wanted: bool) -> Tensor:
     """The values alone, where a gradient may begin."""
-    return None if tensor is None else tensor.detach().to(dtype).requires_grad_(wanted)
+    return tensor.detach().to(dtype).requires_grad_(wanted)
+
+
+def _part(tensor: Tensor | None, dtype: torch.dtype, wanted: bool = False) -> Tensor | None:
+    """A leaf of what a head may lack."""
+    return None if tensor is None else _leaf(tensor, dtype, wanted)
 
 
 def _product_dtype(hidden: Tensor) -> torch.dtype:

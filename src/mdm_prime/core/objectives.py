@@ -9,7 +9,6 @@ hands out its last hidden states as well (HeadedDenoiser) spares its losses the 
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, Protocol, cast
 
 import torch
@@ -17,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdm_prime.core.chunks import Terms, in_chunks
+from mdm_prime.core.marginals import digit_losses
 from mdm_prime.core.subtokens import Subtokenizer
 
 
@@ -91,9 +91,6 @@ def true_token_loss(log_probs: Tensor, x: Tensor) -> Tensor:
 def true_subtoken_losses(log_probs: Tensor, y: Tensor, y_clean: Tensor, base: int) -> Tensor:
     """-log p(y^{ij} | y_t) for each masked sub-token, 0 for a visible one.
 
-    Tokens seen as a grid, one axis a sub-token, the marginal of an axis sums over the others. The last axis is taken
-    and then summed away, and so on: in all N * V * b / (b - 1) terms, and no (N, V, ell) tensor.
-
     Args:
         log_probs: (N, V).
         y: (N, ell) noised sub-tokens; the mask is b.
@@ -103,20 +100,7 @@ def true_subtoken_losses(log_probs: Tensor, y: Tensor, y_clean: Tensor, base: in
     Returns:
         (N, ell); infinite where no possible token has the true sub-token.
     """
-    num_subtokens, vocab_size = y.shape[-1], log_probs.shape[-1]
-    sizes = grid_sizes(base, num_subtokens, vocab_size)
-    impossible = torch.finfo(log_probs.dtype).min / 4  # the gradient of a sum over -inf alone would be nan
-    grid = F.pad(log_probs.clamp(min=impossible), (0, math.prod(sizes) - vocab_size), value=impossible)
-    losses = []
-    for j in reversed(range(num_subtokens)):
-        axes = grid.view(len(y), math.prod(sizes[:j]), sizes[j])
-        digit = y_clean[:, j].view(-1, 1, 1).expand(-1, axes.shape[1], 1)
-        marginal = axes.gather(2, digit).flatten(1).logsumexp(-1)
-        marginal = marginal.masked_fill(marginal < impossible / 2, -torch.inf)
-        losses.append(torch.where(y[:, j] == base, -marginal, 0.0))
-        if j:
-            grid = axes.logsumexp(-1)
-    return torch.stack(losses[::-1], -1)
+    return digit_losses(log_probs, y_clean, y == base, grid_sizes(base, y.shape[-1], log_probs.shape[-1]))
 
 
 def autoregressive_loss(network: Denoiser, x: Tensor, start_id: int) -> Tensor:
