@@ -58,7 +58,7 @@ class _InChunks(Function):
         ctx.save_for_backward(hidden, weight, bias)
         ctx.terms, ctx.size = terms, size
         ctx.dtype = hidden.dtype if weight is None else _product_dtype(hidden)
-        head = [_part(weight, ctx.dtype), _part(bias, ctx.dtype)]  # cast once, not for every chunk as autocast would
+        head = _cast(weight, ctx.dtype), _cast(bias, ctx.dtype)  # once, not for every chunk as autocast would
         with torch.autocast(hidden.device.type, enabled=False):
             found = [terms(_logits(hidden[at].to(ctx.dtype), *head), at) for at in _slices(len(hidden), size)]
         return torch.cat(found, -1)
@@ -68,21 +68,25 @@ class _InChunks(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of hidden, weight and bias from that of the result, (..., N)."""
         hidden, weight, bias = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[:3]
-        sums = [torch.zeros_like(of) if want else None for of, want in zip(ctx.saved_tensors, wanted, strict=True)]
-        head = [_part(weight, ctx.dtype, wanted[1]), _part(bias, ctx.dtype, wanted[2])]
-        with torch.autocast(gradient.device.type, enabled=False):
+        for_hidden, for_weight, for_bias = (
+            torch.zeros_like(tensor) if wanted else None
+            for tensor, wanted in zip(ctx.saved_tensors, ctx.needs_input_grad[:3], strict=True)
+        )
+        weight, bias = _cast(weight, ctx.dtype), _cast(bias, ctx.dtype)
+        with torch.autocast(hidden.device.type, enabled=False):
             for at in _slices(len(hidden), ctx.size):
-                states = _leaf(hidden[at], ctx.dtype, wanted[0])
+                states = hidden[at].to(ctx.dtype)
+                logits = _logits(states, weight, bias).detach().requires_grad_()
                 with torch.enable_grad():
-                    found = ctx.terms(_logits(states, *head), at)
-                leaves = [leaf for leaf in (states, *head) if leaf is not None and leaf.requires_grad]
-                totals = [sums[0] if sums[0] is None else sums[0][at], *sums[1:]]
-                parts = iter(torch.autograd.grad(found, leaves, gradient[..., at]))
-                for total in totals:
-                    if total is not None:
-                        total.add_(next(parts))
-        return (*sums, None, None)
+                    found = ctx.terms(logits, at)
+                (slope,) = torch.autograd.grad(found, logits, gradient[..., at])
+                if for_hidden is not None:
+                    for_hidden[at] = slope if weight is None else slope @ weight
+                if for_weight is not None:
+                    _add_product(for_weight, slope.T, states)
+                if for_bias is not None:
+                    for_bias.add_(slope.sum(0))
+        return for_hidden, for_weight, for_bias, None, None
 
 
 def _logits(hidden: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -93,14 +97,16 @@ def _slices(total: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, total)) for start in range(0, total, size))
 
 
-def _leaf(tensor: Tensor, dtype: torch.dtype, wanted: bool) -> Tensor:
-    """The values alone, where a gradient may begin."""
-    return tensor.detach().to(dtype).requires_grad_(wanted)
+def _cast(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    return None if tensor is None else tensor.to(dtype)
 
 
-def _part(tensor: Tensor | None, dtype: torch.dtype, wanted: bool = False) -> Tensor | None:
-    """A leaf of what a head may lack."""
-    return None if tensor is None else _leaf(tensor, dtype, wanted)
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Adds left @ right to total: in place where it has their dtype, else in its own, as over micro-batches."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total.add_(left @ right)
 
 
 def _product_dtype(hidden: Tensor) -> torch.dtype:
