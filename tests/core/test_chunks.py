@@ -249,3 +249,12 @@ def test_autocast_keeps_nothing_of_a_head_that_would_lose_a_gradient(at_once):
     (gradient,) = torch.autograd.grad(second.sum(), [network.head.weight])
     assert gradient.any()
     assert first.requires_grad
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # of torch's own, where a graph goes on behind `where`
+def test_a_compiled_network_hands_out_its_head_too(at_once):
+    network, loss = dit(2), masked("nelbo", True, 2)
+    expected = value_and_gradients(loss, network)
+    compiled = torch.compile(network, backend="eager")
+    at_once(3)
+    agree(value_and_gradients(lambda _: loss(compiled), network), expected)
