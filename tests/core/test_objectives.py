@@ -82,6 +82,8 @@ def test_marginals_by_hand_and_summing_to_one(vocab_size, ell, carry_over):
         possible = torch.tensor([value < size for size in grid_sizes(subtokenizer.base, ell, vocab_size)])
         clean = torch.full_like(y, value).where(possible, 0)  # the first sub-token of a token has fewer values
         losses = true_subtoken_losses(log_probs, y, clean, subtokenizer.base)
+        transposed = log_probs.T.contiguous().T
+        assert torch.equal(true_subtoken_losses(transposed, y, clean, subtokenizer.base), losses)
         for n in range(len(y)):
             for j in possible.nonzero().flatten().tolist():
                 p = sum(math.exp(log_probs[n, c]) for c in range(vocab_size) if digits[c, j] == value)

@@ -44,7 +44,7 @@ class _DigitLosses(Function):
         ctx.sizes, ctx.vocab_size = sizes, log_probs.shape[-1]
         excluded = torch.finfo(log_probs.dtype).min / 4  # the softmax over -inf alone would be nan
         missing = math.prod(sizes) - ctx.vocab_size
-        grid = F.pad(log_probs, (0, missing), value=excluded) if missing else log_probs
+        grid = F.pad(log_probs, (0, missing), value=excluded) if missing else log_probs.contiguous()
         losses, kept = log_probs.new_zeros(digits.shape), list[Tensor]()
         for j, axes in enumerate(_axes(grid, sizes)):
             rows = wanted[:, j].nonzero().squeeze(1)
