@@ -1,6 +1,7 @@
 """What does a training step cost, and what is saved by asking for logits only where a sub-token is masked?
 
     python benchmarks/training_step.py [--params params/default.yaml] [--runs text/l1/seed0 text/l4/seed0] [--steps 20]
+        [--objective nelbo]
 
 `everywhere` computes vocabulary logits at every position and throws away what the loss does not need.
 """
@@ -59,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", default="params/default.yaml")
     parser.add_argument("--runs", nargs="+", default=["text/l1/seed0", "text/l2/seed0", "text/l4/seed0"])
+    parser.add_argument("--objective", help="instead of each run's own: what does the valid bound cost?")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -68,6 +70,9 @@ def main() -> None:
     table = Table("run", "tokens/s", "tokens/s everywhere", "ratio", title=f"training step on {name}")
     settings = config.load(options.params)
     for run in map(settings.run, options.runs):
+        if options.objective:
+            training = run.training.model_copy(update={"objective": options.objective})
+            run = run.model_copy(update={"training": training})  # noqa: PLW2901
         tokens = (run.training.micro_batch_size or run.training.batch_size) * run.length
         rates = []
         for wrap in (lambda network: network, Everywhere):

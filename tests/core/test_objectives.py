@@ -82,6 +82,8 @@ def test_marginals_by_hand_and_summing_to_one(vocab_size, ell, carry_over):
         possible = torch.tensor([value < size for size in grid_sizes(subtokenizer.base, ell, vocab_size)])
         clean = torch.full_like(y, value).where(possible, 0)  # the first sub-token of a token has fewer values
         losses = true_subtoken_losses(log_probs, y, clean, subtokenizer.base)
+        transposed = log_probs.T.contiguous().T
+        assert torch.equal(true_subtoken_losses(transposed, y, clean, subtokenizer.base), losses)
         for n in range(len(y)):
             for j in possible.nonzero().flatten().tolist():
                 p = sum(math.exp(log_probs[n, c]) for c in range(vocab_size) if digits[c, j] == value)
@@ -281,3 +283,41 @@ def test_autoregressive_probabilities_sum_to_one():
     x = all_sequences(4, 3)
     total = (-autoregressive_loss(causal_network(4), x, start_id=4)).exp().sum()
     assert float(total) == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_sub_token_that_no_token_has_costs_infinitely_and_moves_nothing(dtype):
+    logits = torch.full((2, 4), -torch.inf, dtype=dtype)
+    logits[0, :2] = 0.0  # the first sub-token is 0
+    logits[1] = 1.0
+    logits.requires_grad_()
+    masked, clean = torch.full((2, 2), 2), torch.tensor([[1, 1], [1, 0]])
+    losses = true_subtoken_losses(logits, masked, clean, 2)
+    assert losses[0].tolist() == [math.inf, pytest.approx(0.0)]
+    (gradient,) = torch.autograd.grad(losses.sum(), logits)
+    assert gradient[0].tolist() == [0.0, -1.0, 0.0, 0.0]
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize(("vocab_size", "ell"), [*SIZES, (300, 2), (300, 4)])
+def test_gradients_of_marginals_are_those_of_sums(vocab_size, ell):
+    """Also of sub-tokens so unlikely that their probability is no number of float32."""
+    subtokenizer = Subtokenizer(vocab_size, ell)
+    x = random_tokens(30, 1, vocab_size).squeeze(1)
+    clean = subtokenizer.encode(x)
+    y = noised(x[:, None], subtokenizer, 0.6).squeeze(1)
+    logits = 60 * torch.randn(30, vocab_size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found, expected = [], []
+    for values, dtype in ((found, torch.float32), (expected, torch.float64)):
+        given = logits.to(dtype).requires_grad_()
+        log_probs = token_log_probs(given, y, subtokenizer.base, True)
+        if dtype == torch.float32:
+            losses = true_subtoken_losses(log_probs, y, clean, subtokenizer.base)
+        else:
+            same = subtokenizer.digits()[None] == clean[:, None]  # (N, V, ell)
+            sums = log_probs[..., None].masked_fill(~same, -1e9).logsumexp(1)
+            losses = -sums * (y == subtokenizer.mask_id)
+        values += [losses, *torch.autograd.grad(losses.sum(), given)]
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-4)
+    assert float(found[0].detach().max()) > 100

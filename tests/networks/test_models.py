@@ -129,6 +129,14 @@ def test_logits_come_for_the_positions_asked_for_in_row_major_order(network):
     assert network(y, t, torch.zeros_like(where)).shape == (0, 7)
 
 
+@torch.no_grad()
+def test_hidden_states_are_what_the_head_makes_logits_of():
+    network, (y, t, where) = random_dit(), inputs()
+    hidden = network(y, t, where, hidden=True)
+    assert hidden.shape == (int(where.sum()), 24)
+    assert torch.equal(network.logits_layer(hidden), network(y, t, where))
+
+
 @pytest.mark.parametrize("make", [random_dit, random_mlp])
 @torch.no_grad()
 def test_time_matters_only_where_it_should(make):

@@ -3,18 +3,20 @@
 `joint_loss` scores every token by the joint log-probability of its sub-tokens (the paper's objective). For more than
 one sub-token it is not a bound on the likelihood. `nelbo` scores every masked sub-token by its own marginal and is a
 bound for any network. A denoiser is a callable `denoiser(y, t, where) -> logits` with y (B, L, ell) int64,
-t (B,) and where (B, L) bool; it returns (N, V) logits for the N positions with `where`, in row-major order.
+t (B,) and where (B, L) bool; it returns (N, V) logits for the N positions with `where`, in row-major order. One that
+hands out its last hidden states as well (HeadedDenoiser) spares its losses the logits of all positions at once.
 """
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from mdm_prime.core.chunks import Terms, in_chunks
+from mdm_prime.core.marginals import digit_losses
 from mdm_prime.core.subtokens import Subtokenizer
 
 
@@ -23,6 +25,19 @@ class Denoiser(Protocol):
 
     def __call__(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
         """Maps y (B, L, ell) int64, t (B,) float and where (B, L) bool to logits (N, V)."""
+        ...
+
+
+class HeadedDenoiser(Protocol):
+    """A denoiser whose logits are a linear layer of hidden states; having `logits_layer` is what tells it apart."""
+
+    @property
+    def logits_layer(self) -> nn.Linear:
+        """From D features to V logits."""
+        ...
+
+    def __call__(self, y: Tensor, t: Tensor, where: Tensor, *, hidden: bool = False) -> Tensor:
+        """As a Denoiser; with `hidden` what logits_layer is given instead of what it returns, (N, D)."""
         ...
 
 
@@ -76,9 +91,6 @@ def true_token_loss(log_probs: Tensor, x: Tensor) -> Tensor:
 def true_subtoken_losses(log_probs: Tensor, y: Tensor, y_clean: Tensor, base: int) -> Tensor:
     """-log p(y^{ij} | y_t) for each masked sub-token, 0 for a visible one.
 
-    Tokens seen as a grid, one axis a sub-token, the marginal of an axis sums over the others. The last axis is taken
-    and then summed away, and so on: in all N * V * b / (b - 1) terms, and no (N, V, ell) tensor.
-
     Args:
         log_probs: (N, V).
         y: (N, ell) noised sub-tokens; the mask is b.
@@ -88,20 +100,7 @@ def true_subtoken_losses(log_probs: Tensor, y: Tensor, y_clean: Tensor, base: in
     Returns:
         (N, ell); infinite where no possible token has the true sub-token.
     """
-    num_subtokens, vocab_size = y.shape[-1], log_probs.shape[-1]
-    sizes = grid_sizes(base, num_subtokens, vocab_size)
-    impossible = torch.finfo(log_probs.dtype).min / 4  # the gradient of a sum over -inf alone would be nan
-    grid = F.pad(log_probs.clamp(min=impossible), (0, math.prod(sizes) - vocab_size), value=impossible)
-    losses = []
-    for j in reversed(range(num_subtokens)):
-        axes = grid.view(len(y), math.prod(sizes[:j]), sizes[j])
-        digit = y_clean[:, j].view(-1, 1, 1).expand(-1, axes.shape[1], 1)
-        marginal = axes.gather(2, digit).flatten(1).logsumexp(-1)
-        marginal = marginal.masked_fill(marginal < impossible / 2, -torch.inf)
-        losses.append(torch.where(y[:, j] == base, -marginal, 0.0))
-        if j:
-            grid = axes.logsumexp(-1)
-    return torch.stack(losses[::-1], -1)
+    return digit_losses(log_probs, y_clean, y == base, grid_sizes(base, y.shape[-1], log_probs.shape[-1]))
 
 
 def autoregressive_loss(network: Denoiser, x: Tensor, start_id: int) -> Tensor:
@@ -109,9 +108,13 @@ def autoregressive_loss(network: Denoiser, x: Tensor, start_id: int) -> Tensor:
 
     `start_id` stands before the first token; the mask's embedding serves for it.
     """
+
+    def terms(logits: Tensor, at: slice) -> Tensor:
+        return F.cross_entropy(_at_least_float32(logits), x.flatten()[at], reduction="none")
+
     everywhere = torch.ones_like(x, dtype=torch.bool)
-    logits = network(shifted(x, start_id)[..., None], torch.zeros(len(x), device=x.device), everywhere)
-    return F.cross_entropy(_at_least_float32(logits), x.flatten(), reduction="none").view_as(x).sum(-1)
+    times = torch.zeros(len(x), device=x.device)
+    return _of_logits(network, shifted(x, start_id)[..., None], times, everywhere, terms).view_as(x).sum(-1)
 
 
 def shifted(x: Tensor, start_id: int) -> Tensor:
@@ -138,15 +141,29 @@ def sequence_losses(
     """
     masked = (y == subtokenizer.mask_id).any(-1)
     where = masked if carry_over or not joint else torch.ones_like(masked)
-    log_probs = token_log_probs(denoiser(y, t, where), y[where], subtokenizer.base, carry_over)
-    zeros = log_probs.new_zeros(x.shape)
-    sums = [zeros.sum(-1), zeros.sum(-1)]
-    if joint:
-        sums[0] = zeros.masked_scatter(where, true_token_loss(log_probs, x[where])).sum(-1)
-    if marginal:
-        terms = true_subtoken_losses(log_probs, y[where], subtokenizer.encode(x[where]), subtokenizer.base).sum(-1)
-        sums[1] = zeros.masked_scatter(where, terms).sum(-1)
-    return Losses(*sums)
+    tokens, states = x[where], y[where]
+
+    def terms(logits: Tensor, at: slice) -> Tensor:
+        """Both losses of positions, (2, M)."""
+        log_probs = token_log_probs(logits, states[at], subtokenizer.base, carry_over)
+        losses = [log_probs.new_zeros(len(log_probs))] * 2
+        if joint:
+            losses[0] = true_token_loss(log_probs, tokens[at])
+        if marginal:
+            clean = subtokenizer.encode(tokens[at])
+            losses[1] = true_subtoken_losses(log_probs, states[at], clean, subtokenizer.base).sum(-1)
+        return torch.stack(losses)
+
+    found = _of_logits(denoiser, y, t, where, terms)
+    return Losses(*(found.new_zeros(x.shape).masked_scatter(where, losses).sum(-1) for losses in found))
+
+
+def _of_logits(denoiser: Denoiser, y: Tensor, t: Tensor, where: Tensor, terms: Terms) -> Tensor:
+    """What terms makes of a denoiser's logits, (..., N); without all of them at once where it hands out its head."""
+    layer: nn.Linear | None = getattr(denoiser, "logits_layer", None)
+    if layer is None:
+        return in_chunks(denoiser(y, t, where), None, None, terms)
+    return in_chunks(cast(HeadedDenoiser, denoiser)(y, t, where, hidden=True), layer.weight, layer.bias, terms)
 
 
 def _at_least_float32(logits: Tensor) -> Tensor:

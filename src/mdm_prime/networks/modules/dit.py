@@ -82,8 +82,15 @@ class DiT(nn.Module):
         self.modulation = zero_linear(conditioning_width, 2 * width)
         self.head = zero_linear(width, vocab_size)
 
-    def forward(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
+    @property
+    def logits_layer(self) -> nn.Linear:
+        """What makes logits of hidden states: see core.objectives.HeadedDenoiser."""
+        return self.head
+
+    def forward(self, y: Tensor, t: Tensor, where: Tensor, *, hidden: bool = False) -> Tensor:
         """Maps y (B, L, ell) int64, t (B,) and where (B, L) bool to logits (N, V), in the order of `where`.
+
+        With `hidden` to what the head makes them of, (N, width).
 
         Raises ValueError for longer sequences than the network is for.
         """
@@ -95,8 +102,9 @@ class DiT(nn.Module):
         for block in self.blocks:
             h = block(h, angles, conditioning)
         shift, scale = self.modulation(conditioning)[:, None].chunk(2, -1)
-        logits: Tensor = self.head((self.norm(h) * (1 + scale) + shift)[where])
-        return logits
+        h = (self.norm(h) * (1 + scale) + shift)[where]
+        out: Tensor = h if hidden else self.head(h)
+        return out
 
 
 def zero_linear(inputs: int, outputs: int) -> nn.Linear:
