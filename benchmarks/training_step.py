@@ -17,6 +17,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from mdm_prime.core.masking import stratified_times
+from mdm_prime.core.noise import BatchNoise
 from mdm_prime.experiment import config
 from mdm_prime.experiment.runs import Run
 from mdm_prime.stages.train import loss_of
@@ -46,7 +47,7 @@ def seconds_a_step(run: Run, network: nn.Module, device: torch.device, steps: in
         start = time.perf_counter()
         t = stratified_times(size, run.training.t_min, generator)
         with autocast(run.training.precision, device):
-            value = loss(network, x, t, generator).mean()
+            value = loss(network, x, t, BatchNoise(generator, size)).mean()
         value.backward()
         optimizer.step()
         optimizer.zero_grad()
