@@ -298,13 +298,13 @@ def test_auto_is_float32_on_a_cpu(state):
 def test_a_batch_is_prepared_with_the_random_numbers_of_its_step(tmp_path):
     seen = []
 
-    def prepare(x, generator):
-        seen.append(float(torch.rand(1, generator=generator)))
+    def prepare(x, noise):
+        seen.append(float(noise.uniform()[0]))
         return x[:, :2]
 
-    def loss(network, x, t, generator):
+    def loss(network, x, t, noise):
         assert x.shape == (8, 2)
-        return LOSS(network, x, t, generator)
+        return LOSS(network, x, t, noise)
 
     histories = [train(tmp_path / f"{i}.safetensors", loss=loss, prepare=prepare)[1] for i in range(2)]
     assert histories[0] == histories[1]
