@@ -7,6 +7,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
+import small_results
+
 RUN = "digits/l3/seed0"
 SCORES = [
     "distance",
@@ -21,23 +23,10 @@ SCORES = [
     "num_samples",
 ]
 SAMPLERS = [
-    {"name": "euler-1", "kind": "euler", "num_steps": 1, "distribution": "marginals", "nfe_mean": 1.0},
-    {"name": "first_hitting", "kind": "first_hitting", "num_steps": None, "distribution": "joint", "nfe_mean": 192.0},
+    small_results.drawn(1.0, kind="euler", num_steps=1, distribution="marginals"),
+    small_results.drawn(192.0, kind="first_hitting"),
 ]
-DESCRIBED = {
-    "task": "digits",
-    "variant": "l3",
-    "seed": 0,
-    "model": "masked",
-    "num_subtokens": 3,
-    "carry_over": True,
-    "super_tokens": False,
-    "components": 1,
-    "objective": "cross_entropy",
-    "num_samples": 60,
-    "length": 64,
-    "samplers": SAMPLERS,
-}
+DESCRIBED = small_results.samples(*SAMPLERS)
 
 
 def blobs(seed, count):
@@ -58,7 +47,8 @@ def write_data(workplace, task="digits", vocab_size=17, classes=3, sha256="a" * 
         np.save(folder / f"{split}.npy", pixels)
         np.save(folder / f"{split}_labels.npy", labels.astype(np.int64))
     corpus = {"name": task, "classes": classes}
-    meta = {"task": task, "vocab_size": vocab_size, "sha256": sha256, "corpus": corpus}
+    length = workplace.workspace.config.task(task).data.length
+    meta = small_results.data_set(task=task, vocab_size=vocab_size, length=length, sha256=sha256, corpus=corpus)
     (folder / "meta.json").write_text(json.dumps(meta))
 
 
