@@ -106,7 +106,7 @@ def write_quality(config: Config, root: Path, run: Run, facts: dict[str, object]
     rows = [
         {
             "sampler": used["name"],
-            **{key: used[key] for key in ("kind", "num_steps", "distribution")},
+            "distribution": used["distribution"],
             "nfe": used["nfe_mean"],
         }
         | metrics(100 / (run.num_subtokens * used["nfe_mean"]) + run.seed)

@@ -7,6 +7,8 @@ from math import nan
 from pathlib import Path
 from statistics import fmean, stdev
 
+from mdm_prime import hints
+from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.runs import Run
@@ -28,13 +30,29 @@ def likelihoods(config: Config, root: Path, task: str) -> dict[str, list[Row]]:
     """
     found: dict[str, list[Row]] = {}
     for run in config.runs(task):
-        saved = LikelihoodFile.read(layout.likelihood_file(root, run.name))
+        path = layout.likelihood_file(root, run.name)
+        saved = LikelihoodFile.read(path)
+        if set(saved.exact) != (orders := exact_orders(config, run)):
+            again = f"delete it and run the pipeline again: {hints.target(path)}"
+            raise UserError(f"{path}: exact: has {_listed(saved.exact)}; should have {_listed(orders)}; {again}")
         row = {key: value for key, value in saved if key not in ("source", "exact")}
         row |= origin_of(saved.source) | exact_values(saved.exact)
         for value in saved.exact.values():
             row["exact_sequences"] = value.num_sequences
         found.setdefault(run.variant, []).append(row)
     return found
+
+
+def exact_orders(config: Config, run: Run) -> set[str]:
+    """The orders whose exact values a run's likelihood has."""
+    if run.model == "autoregressive":
+        return {"left_to_right"}
+    settings = config.task(run.task).evaluation.exact
+    return set(settings.orders) if settings else set()
+
+
+def _listed(orders: Iterable[str]) -> str:
+    return ", ".join(sorted(orders)) or "none"
 
 
 def baselines(root: Path, task: str) -> dict[str, Row]:

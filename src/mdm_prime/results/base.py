@@ -33,7 +33,7 @@ class Result(BaseModel):
         found = files.read_json(path, again)
         with files.one_line(path, "not as it was written", again):
             try:
-                return cls.model_validate(found)
+                return cls.model_validate_json(json.dumps(found), strict=True)  # sections in it are not strict
             except ValidationError as error:
                 raise ValueError(_first(error)) from None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
 
 from mdm_prime.results.base import Count, Positive, Result, Seed
 
@@ -41,11 +43,17 @@ class Model(Result):
 
 
 class Facts(Model):
-    """With the size of the network; `train_tokens` is None where a checkpoint does not say it."""
+    """With the size of the network; `train_tokens` is None for an imported one, whose file does not say it."""
 
     base: Positive
     parameters: Count
     train_tokens: Count | None
+
+    @model_validator(mode="after")
+    def _trained_here(self) -> Self:
+        if (self.train_tokens is None) != (self.source is not None):
+            raise ValueError("train_tokens: should be null for an imported network, and for no other")
+        return self
 
     def of_network(self) -> dict[str, Any]:
         """The fields of this class, for another file of the same run."""

@@ -10,7 +10,7 @@ from mdm_prime.experiment.sections.networks import Network
 from mdm_prime.results.base import Count
 from mdm_prime.results.models import Facts
 
-OF_A_TRAINED_ONE = ("train_tokens", "steps", "weights_sha256", "data_sha256")
+OF_A_TRAINED_ONE = ("steps", "weights_sha256", "data_sha256")
 
 
 class NetworkFile(Facts):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mdm_prime.results.base import Deviation, Positive
+from mdm_prime.results.base import Deviation
 from mdm_prime.results.models import Model
 from mdm_prime.results.scores import Scores
 
@@ -15,8 +15,6 @@ class OfSampler(Scores):
     """With the sampler, as samples.json has it; `nfe` is its mean of network evaluations."""
 
     sampler: str
-    kind: str
-    num_steps: Positive | None
     distribution: str
     nfe: Deviation
 

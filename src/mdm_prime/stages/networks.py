@@ -96,7 +96,7 @@ def check_memory(run: Run, section: NetworkSection, device: torch.device, bytes_
 def untrained(run: Run, device: torch.device) -> Loaded:
     """A run's network with fresh weights: for benchmarks, since speed does not care about them."""
     network = run.network.build(run.shape).to(device)
-    return Loaded(network.eval(), subtokenizer_of(run), schedule_of(run), "", facts(run, run.network, network, None))
+    return Loaded(network.eval(), subtokenizer_of(run), schedule_of(run), "", facts(run, run.network, network, 0))
 
 
 def subtokenizer_of(run: Run) -> Subtokenizer:
@@ -138,7 +138,7 @@ def facts(
         run: whose files these are.
         section: the settings of its network: those of the run, or of its checkpoint.
         network: made by them.
-        train_tokens: tokens that it was trained on here.
+        train_tokens: tokens that it was trained on here; None for one of a checkpoint.
         source: its checkpoint.
     """
     return Facts(

@@ -44,8 +44,6 @@ def quality(workspace: Workspace, name: str) -> str:
                 OfSampler(
                     **dict(scores),
                     sampler=sampler.name,
-                    kind=sampler.kind,
-                    num_steps=sampler.num_steps,
                     distribution=sampler.distribution,
                     nfe=sampler.nfe_mean,
                 )
