@@ -12,12 +12,13 @@ from mdm_prime import files, hints
 from mdm_prime.errors import UserError
 
 T = TypeVar("T")
+MOST_NATS = 700.0  # whose exponential, a perplexity, is a float
 LONGEST_VALUE = 60  # characters of a value in a message
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]  # exact as a float, as JSON has it elsewhere
 Positive = Annotated[int, Field(gt=0, lt=2**53)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Nats = Annotated[float, Field(lt=700.0)]  # its exponential, a perplexity, is a float
+Nats = Annotated[float, Field(lt=MOST_NATS)]
 Deviation = Annotated[float, Field(ge=0.0)]  # a standard error, a spread
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 

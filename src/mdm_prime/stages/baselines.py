@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mdm_prime import tracking
+from mdm_prime.errors import UserError
 from mdm_prime.evaluation import ngrams
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.tasks import Task
@@ -15,6 +16,8 @@ def baselines(workspace: Workspace, name: str) -> str:
     """Writes baselines.json of a task: a row for each baseline, in nats per token. Returns them in one line."""
     task, meta = workspace.config.task(name), workspace.meta(name)
     train, heldout = workspace.tokens(name, "train"), workspace.tokens(name, "heldout")
+    if len(heldout) < 2:
+        raise UserError(f"tasks.{name}.data: {len(heldout)} held-out sequences; a standard error needs at least 2")
     with (
         tracking.stage(
             workspace.results,

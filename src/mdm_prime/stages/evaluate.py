@@ -22,6 +22,7 @@ from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.models import Evaluation
 from mdm_prime.progress import progress
+from mdm_prime.results.base import MOST_NATS
 from mdm_prime.results.likelihood import LikelihoodFile, OfSequences
 from mdm_prime.results.models import Facts
 from mdm_prime.stages import launch, shards
@@ -64,7 +65,7 @@ def evaluate(workspace: Workspace, name: str) -> str:
         if task.devices > 1:
             launch.on_devices(workspace, "evaluate", name)
         loaded, found = share(workspace, name)
-        values, estimates = saved(loaded.facts, found)
+        estimates = estimates_of(run, found)
         for key, estimate in estimates.items():
             if math.isnan(estimate.stderr):
                 setting, number = "num_samples", settings.num_samples
@@ -74,7 +75,13 @@ def evaluate(workspace: Workspace, name: str) -> str:
                     f"tasks.{run.task}.evaluation.{setting}: is {number}, which drew fewer than {likelihood.FEWEST} "
                     "different sequences; raise it"
                 )
+            if not estimate.mean < MOST_NATS:
+                raise UserError(
+                    f"{name}: {key} is {estimate.mean:.4g} nats per token, beyond any perplexity; train it with "
+                    f"other params, such as a lower tasks.{run.task}.training.learning_rate"
+                )
         usual = in_usual_units(run, estimates)
+        values = saved(loaded.facts, found, estimates)
         numbers = {key: value for key, value in values if isinstance(value, float)}
         tracked.metric(0, numbers | {key: estimate.mean for key, estimate in usual.items()})
         values.write(output)
@@ -141,17 +148,26 @@ def measurements(
     return plan
 
 
-def saved(facts: Facts, found: Mapping[str, Likelihood]) -> tuple[LikelihoodFile, dict[str, Estimate]]:
-    """The result file, and the estimates in it by name; nats per token."""
+def estimates_of(run: Run, found: Mapping[str, Likelihood]) -> dict[str, Estimate]:
+    """By name, in nats per token."""
     bound = found[BOUND]
     estimates = {"bound": bound.nelbo, "published": bound.joint_loss}
-    exact = {name: value for name, value in found.items() if name in ORDERS}
-    if facts.model == "autoregressive":
-        exact["left_to_right"] = bound  # its one order
-    else:
+    if run.model != "autoregressive":
         estimates["bound_tokens"] = found.get(BOUND_TOKENS, bound).nelbo
-    whole = estimates.get("bound_tokens")
-    values = LikelihoodFile(
+    return estimates | {f"exact_{name}": value.nelbo for name, value in exact_of(run.model, found).items()}
+
+
+def exact_of(model: str, found: Mapping[str, Likelihood]) -> dict[str, Likelihood]:
+    """The exact values by their orders; an autoregressive model has one, from left to right."""
+    if model == "autoregressive":
+        return {"left_to_right": found[BOUND]}
+    return {name: value for name, value in found.items() if name in ORDERS}
+
+
+def saved(facts: Facts, found: Mapping[str, Likelihood], estimates: Mapping[str, Estimate]) -> LikelihoodFile:
+    """The result file; nats per token."""
+    bound, whole = found[BOUND], estimates.get("bound_tokens")
+    return LikelihoodFile(
         **facts.of_network(),
         num_samples=bound.num_samples,
         **bound.values(),
@@ -159,10 +175,9 @@ def saved(facts: Facts, found: Mapping[str, Likelihood]) -> tuple[LikelihoodFile
         bound_tokens_stderr=whole.stderr if whole else None,
         exact={
             name: OfSequences(nll=value.nelbo.mean, nll_stderr=value.nelbo.stderr, num_sequences=value.num_samples)
-            for name, value in exact.items()
+            for name, value in exact_of(facts.model, found).items()
         },
     )
-    return values, estimates | {f"exact_{name}": value.nelbo for name, value in exact.items()}
 
 
 def in_usual_units(run: Run, estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:

@@ -38,6 +38,7 @@ from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint
 from mdm_prime.training.classifier import accuracy, train_classifier
 
+MOST_CLASSES = 2**16  # more outputs than any labelled set of images has classes
 QUARTER_TURNS = 4  # of an image: what is told apart where images have no labels
 Score = Callable[[NDArray[np.unsignedinteger]], Scores]
 
@@ -185,10 +186,13 @@ def _has_classes(meta: DataSet) -> bool:
 
 
 def _classes(meta: DataSet) -> int:
-    """Of images. Raises UserError where the data set does not say it."""
+    """Of images. Raises UserError where the data set does not say it, or there are too many to tell them apart."""
     classes = meta.corpus.get("classes")
-    if not isinstance(classes, int):
-        raise UserError(f"{meta.task}/data/meta.json: corpus.classes: missing; make the data again")
+    if not isinstance(classes, int) or classes > MOST_CLASSES:
+        raise UserError(
+            f"tasks.{meta.task}.data: its meta.json says corpus.classes {str(classes)[:20]}; a classifier takes at "
+            f"most {MOST_CLASSES}; make the data again, or give fidelity.inception_weights"
+        )
     return classes
 
 
