@@ -100,7 +100,7 @@ def test_features_of_a_classifier(measured):
     assert (found["features"], found["distance_name"]) == ("digits classifier", "fd_digits")
     assert found["classifier_accuracy"] > 0.9
     real, independent = found["rows"]
-    assert list(real) == list(independent) == ["baseline", *SCORES]
+    assert list(real) == list(independent) == [*SCORES, "baseline"]
     assert (real["baseline"], independent["baseline"]) == ("real test images", "independent pixels")
     assert real["distance"] < independent["distance"]
     assert real["inception_score"] > independent["inception_score"]
