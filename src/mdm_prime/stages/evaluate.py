@@ -170,7 +170,10 @@ def saved(facts: Facts, found: Mapping[str, Likelihood], estimates: Mapping[str,
     return LikelihoodFile(
         **facts.of_network(),
         num_samples=bound.num_samples,
-        **bound.values(),
+        nelbo=bound.nelbo.mean,
+        nelbo_stderr=bound.nelbo.stderr,
+        joint_loss=bound.joint_loss.mean,
+        joint_loss_stderr=bound.joint_loss.stderr,
         bound_tokens=whole.mean if whole else None,
         bound_tokens_stderr=whole.stderr if whole else None,
         exact={
