@@ -110,7 +110,7 @@ quick: lint  ## Lint, types, and the tests without pipelines, servers and checkp
 	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not pipeline and not browser" --ignore tests/tracking --ignore tests/official
 
 .PHONY: attack
-attack: smoke  ## Damaged files, hostile input and kills, about 1,100 of them, on the results of make smoke (SEED=0)
+attack: smoke  ## Damaged files, hostile input and kills, about 1,400 of them, on the results of make smoke (SEED=0)
 	PYTHONPATH=tests:tests/official python tests/attack.py --seed $(or $(SEED),0)
 
 .PHONY: test-slurm
