@@ -21,6 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).parents[1]
 PACKAGES = ("munge", "slurm-wlm")
 PLUGINS = ("snakemake-executor-plugin-slurm>=2.8,<3", "snakemake-executor-plugin-slurm-jobstep>=0.6,<1")
+SYSTEMS = Path("/etc/slurm/slurm.conf")  # where every command of Slurm looks
 CANCELLED = "digits"  # the task whose first training is cancelled
 TARGET = ["--config", "scale=smoke", "--", "results/tables/"]
 
@@ -74,9 +75,14 @@ class Cluster:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
         conf = CONF.format(host=host, folder=folder, ports=free_ports(2), cpus=os.cpu_count(), memory=memory)
         (folder / "slurm.conf").write_text(conf)
+        if SYSTEMS.is_symlink():  # of a run that was killed
+            SYSTEMS.unlink()
+        if SYSTEMS.exists():
+            raise SystemExit(f"error: {SYSTEMS} is there: this machine has a Slurm; use it: docs/cluster.md")
+        SYSTEMS.parent.mkdir(exist_ok=True)
+        SYSTEMS.symlink_to(folder / "slurm.conf")  # Snakemake's jobs have no variable SLURM_CONF
         for name in ("state", "spool"):
             (folder / name).mkdir()
-        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
 
     def __enter__(self) -> Cluster:
         key = self.folder / "munge.key"
@@ -100,15 +106,14 @@ class Cluster:
             process.terminate()
         for process in self.running:
             process.wait(30)
+        SYSTEMS.unlink()
 
     def ask(self, *words: str) -> str:
         """What a command of Slurm prints; nothing where the controller does not answer yet."""
-        return subprocess.run(words, env=self.environment, capture_output=True, text=True, check=False).stdout
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout
 
     def _start(self, *words: str) -> None:
-        self.running.append(
-            subprocess.Popen(words, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        )
+        self.running.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
 
 def cancel_a_training(cluster: Cluster, clone: Path, told: list[str]) -> None:
@@ -167,7 +172,7 @@ def main() -> int:
                     told: list[str] = []
                     threading.Thread(target=cancel_a_training, args=(cluster, clone, told), daemon=True).start()
                     run("snakemake", "--workflow-profile", "workflow/profiles/slurm", *TARGET, cwd=clone,
-                        env=environment | {"SLURM_CONF": cluster.environment["SLURM_CONF"]})  # fmt: skip
+                        env=environment)  # fmt: skip
             times.append(time.monotonic() - start)
         local, through_slurm = map(tables, clones)
         journals = "".join(path.read_text() for path in (clones[1] / "results" / "tracking").glob("train-*.jsonl"))

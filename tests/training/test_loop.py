@@ -313,6 +313,17 @@ def test_a_batch_is_prepared_with_the_random_numbers_of_its_step(tmp_path):
     assert len(set(seen)) == 12
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # of the compiler
+def test_a_compiled_network_learns_the_same(tmp_path):
+    """By Inductor, as on a GPU; `auto` compiles nothing on a CPU."""
+    histories = [
+        train(tmp_path / f"{c}.safetensors", compile=c, dropout=0.1, log_every=1)[1] for c in (False, "auto", True)
+    ]
+    assert histories[1] == histories[0]
+    for row, compiled in zip(histories[0], histories[2], strict=True):
+        assert compiled == pytest.approx(row, rel=1e-5)
+
+
 def test_no_gradient_clip(tmp_path):
     small, none = (train(tmp_path / f"{c}.safetensors", gradient_clip=c)[1] for c in (1e-3, None))
     assert small[0].gradient_norm > 1e-3  # what is recorded is the norm before it is clipped

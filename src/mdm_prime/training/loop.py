@@ -92,7 +92,7 @@ def train(
         metadata = {"digest": digest, "step": step, "history": history, "sums": sums.tolist()}
         checkpoint.save(state_file, checkpoint.pack(network, average, optimizer), metadata)
 
-    if settings.compile:
+    if settings.compile is True or (settings.compile == "auto" and device.type == "cuda"):
         network.compile()
     objective = processes.share(Objective(network, loss))
     network.train()

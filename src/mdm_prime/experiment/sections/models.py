@@ -62,7 +62,7 @@ class Training(Section):
     gradient_clip: PositiveFloat | None  # null: none
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)]  # 0: the raw weights
     precision: Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the GPU has it
-    compile: bool
+    compile: Literal["auto", True, False]  # torch.compile; auto: on a GPU, where the seconds it takes are soon won back
     log_every: PositiveInt
     checkpoint_every: PositiveInt
 
