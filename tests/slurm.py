@@ -18,11 +18,14 @@ import threading
 import time
 from pathlib import Path
 
+import yaml
+
 HERE = Path(__file__).parents[1]
 PACKAGES = ("munge", "slurm-wlm")
 PLUGINS = ("snakemake-executor-plugin-slurm>=2.8,<3", "snakemake-executor-plugin-slurm-jobstep>=0.6,<1")
 SYSTEMS = Path("/etc/slurm/slurm.conf")  # where every command of Slurm looks
 CANCELLED = "digits"  # the task whose first training is cancelled
+LONGER = {"steps": 300, "checkpoint_every": 10}  # that training, so that it has a middle
 TARGET = ["--config", "scale=smoke", "--", "results/tables/"]
 
 CONF = """\
@@ -160,6 +163,11 @@ def main() -> int:
         clones = [folder / name for name in ("local", "slurm")]
         for clone in clones:
             run("git", "clone", "--quiet", str(HERE), str(clone))
+            params = clone / "params" / "smoke.yaml"
+            values = yaml.safe_load(params.read_text())
+            task = values["tasks"][CANCELLED]
+            task["training"] = task["training"] | LONGER
+            params.write_text(yaml.safe_dump(values, sort_keys=False))
         times = []
         for clone in clones:
             environment = os.environ | {"PYTHONPATH": f"{clone}/src:{plugins}"}
@@ -171,7 +179,8 @@ def main() -> int:
                 with Cluster(folder / "cluster") as cluster:
                     told: list[str] = []
                     threading.Thread(target=cancel_a_training, args=(cluster, clone, told), daemon=True).start()
-                    run("snakemake", "--workflow-profile", "workflow/profiles/slurm", *TARGET, cwd=clone,
+                    run("snakemake", "--workflow-profile", "workflow/profiles/slurm",
+                        "--slurm-init-seconds-before-status-checks", "5", *TARGET, cwd=clone,
                         env=environment)  # fmt: skip
             times.append(time.monotonic() - start)
         local, through_slurm = map(tables, clones)
