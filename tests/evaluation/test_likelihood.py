@@ -276,7 +276,7 @@ class Parts:
     def __init__(self, count):
         self.found, self.count = {}, count
 
-    def missing(self):
+    def claimed(self):
         return (index for index in range(self.count) if index not in self.found)
 
     def load(self, index):
@@ -315,7 +315,7 @@ def test_neither_parts_nor_a_kill_change_a_bit():
     report, _ = killed_after(8)  # in the third part
     with pytest.raises(KeyboardInterrupt):
         estimate(denoiser, tokens, subtokenizer, **options, shard_size=30, kept=parts, report=report)
-    assert list(parts.missing()) == [2, 3]
+    assert list(parts.claimed()) == [2, 3]
     asked.clear()
     report, done = killed_after(None)
     assert estimate(denoiser, tokens, subtokenizer, **options, shard_size=30, kept=parts, report=report) == whole

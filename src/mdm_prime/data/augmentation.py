@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mdm_prime.core.noise import Noise
 from mdm_prime.experiment.sections.image_data import ImageDataSection
 
 
-def augment(x: Tensor, data: ImageDataSection, generator: torch.Generator) -> Tensor:
+def augment(x: Tensor, data: ImageDataSection, noise: Noise) -> Tensor:
     """Images changed at random, each on its own, as `data.augmentation` says.
 
     none: nothing. flip: mirrored left-right with probability 1/2. shift: moved by -1, 0 or 1 pixels in each of the two
@@ -18,7 +19,7 @@ def augment(x: Tensor, data: ImageDataSection, generator: torch.Generator) -> Te
     Args:
         x: (B, L) int64, L = C * H * W, channels first.
         data: the images' shape and augmentation.
-        generator: on the device of x.
+        noise: of the B images, on their device.
 
     Returns:
         (B, L) int64.
@@ -27,21 +28,21 @@ def augment(x: Tensor, data: ImageDataSection, generator: torch.Generator) -> Te
         return x
     images = x.unflatten(1, (data.channels, data.size, data.size))
     change = {"flip": _flipped, "shift": _shifted}[data.augmentation]
-    return change(images, generator).flatten(1)
+    return change(images, noise).flatten(1)
 
 
-def _flipped(images: Tensor, generator: torch.Generator) -> Tensor:
+def _flipped(images: Tensor, noise: Noise) -> Tensor:
     """(B, C, H, W) to the same shape."""
-    mirrored = torch.rand(len(images), generator=generator, device=images.device) < 0.5
-    return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    mirrored = noise.uniform(1, 1, 1) < 0.5
+    return torch.where(mirrored, images.flip(3), images)
 
 
-def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:
+def _shifted(images: Tensor, noise: Noise) -> Tensor:
     """(B, C, H, W) to the same shape."""
     size, device = images.shape[-1], images.device
     ink = (images > 0).any(1)  # (B, H, W)
     edges = torch.stack([ink.any(2), ink.any(1)])[:, :, [0, size - 1]]  # (2 directions, B, first or last line)
-    step = torch.randint(-1, 2, edges.shape[:2], generator=generator, device=device)
+    step = (noise.uniform(2).T * 3).long() - 1  # (2, B)
     step = step.masked_fill((step < 0) & edges[..., 0] | (step > 0) & edges[..., 1], 0)
     # A line that leaves is blank, so it may come back on the other side as the new border.
     rows, columns = (torch.arange(size, device=device) - step[..., None]) % size  # (B, H) and (B, W)

@@ -19,9 +19,10 @@ from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.image_data import ImageDataSection
 
 if TYPE_CHECKING:
-    import torch
     from PIL.Image import Image
     from torch import Tensor
+
+    from mdm_prime.core.noise import Noise
 
 ARRAYS = ("train.npy", "train_labels.npy", "heldout.npy", "heldout_labels.npy")  # in the order they are hashed
 ROWS = 1000  # images handed on at once
@@ -66,10 +67,10 @@ class ImageSourceSection(ImageDataSection):
     def prepare(self, output: Path, task: str, key: str) -> None:
         _write(self, self.source(key), output, task, key)
 
-    def augmented(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def augmented(self, x: Tensor, noise: Noise) -> Tensor:
         from mdm_prime.data.augmentation import augment
 
-        return augment(x, self, generator)
+        return augment(x, self, noise)
 
 
 def _write(data: ImageDataSection, source: ImageSource, output: Path, task: str, key: str) -> None:

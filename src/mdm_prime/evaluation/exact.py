@@ -47,6 +47,6 @@ def exact_likelihood(
         x = torch.from_numpy(tokens[chosen[batch]].astype(np.int64)).to(device)
         return -sequence_log_prob(denoiser, x, order, subtokenizer, schedule, carry_over=carry_over, seed=seed).cpu()
 
-    costs = in_parts(len(chosen), batch_size, evaluated, torch.Generator(), report, kept, shard_size)
+    costs = in_parts(len(chosen), batch_size, evaluated, report, kept, shard_size)
     nll = estimate(costs / tokens.shape[1], tokens, chosen)
     return Likelihood(nll, nll, len(chosen))

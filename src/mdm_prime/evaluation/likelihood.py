@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mdm_prime.core.masking import mask_exactly
+from mdm_prime.core.noise import ExampleNoise
 from mdm_prime.core.objectives import Denoiser, autoregressive_loss, sequence_losses
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
@@ -44,10 +45,10 @@ class Likelihood(NamedTuple):
 
 
 class Kept(Protocol):
-    """Where finished parts of an evaluation are kept, so that it can go on after a kill."""
+    """Where finished parts of an evaluation are kept: it goes on after a kill, and several processes share it."""
 
-    def missing(self) -> Iterable[int]:
-        """The parts that are not there, in rising order."""
+    def claimed(self) -> Iterable[int]:
+        """The parts that are missing and no other process's, in rising order; at its end none is missing."""
         ...
 
     def load(self, index: int) -> dict[str, NDArray[Any]]: ...
@@ -90,7 +91,7 @@ def masked_likelihood(
         carry_over: see mdm_prime.core.objectives.token_log_probs.
         num_samples: draws of (sequence, subset).
         batch_size: draws in one pass.
-        seed: of numpy's and torch's generators.
+        seed: of the random numbers; each draw has its own.
         device: where to compute.
         whole_tokens: whether whole tokens are masked instead of sub-tokens.
         report: called with the number of draws done.
@@ -98,7 +99,7 @@ def masked_likelihood(
         shard_size: draws of a part, a multiple of batch_size; None: all of them.
     """
     rng = np.random.default_rng(seed)
-    generator = torch.Generator(device).manual_seed(seed)
+    seeds = np.random.SeedSequence((seed, 1)).generate_state(num_samples, np.uint64)
     order = np.concatenate([rng.permutation(len(tokens)) for _ in range(-(-num_samples // len(tokens)))])[:num_samples]
     size = tokens.shape[1] * (1 if whole_tokens else subtokenizer.num_subtokens)
     passes = np.arange(num_samples) // len(tokens)
@@ -110,7 +111,8 @@ def masked_likelihood(
         """Weighted sums (2, M) float64 of a batch of draws, on the CPU: of the published loss and of the bound."""
         x = torch.from_numpy(tokens[order[batch]].astype(np.int64)).to(device)
         number = torch.from_numpy(numbers[batch]).to(device)
-        y = mask_exactly(subtokenizer.encode(x), number, subtokenizer.mask_id, generator, whole_tokens=whole_tokens)
+        noise = ExampleNoise(seeds[batch], device)
+        y = mask_exactly(subtokenizer.encode(x), number, subtokenizer.mask_id, noise, whole_tokens=whole_tokens)
         with torch.no_grad():
             losses = sequence_losses(
                 denoiser,
@@ -124,7 +126,7 @@ def masked_likelihood(
         weighted: Tensor = torch.stack(losses).double() * (size / number.double())
         return weighted.cpu()
 
-    sums = in_parts(num_samples, batch_size, evaluated, generator, report, kept, shard_size)
+    sums = in_parts(num_samples, batch_size, evaluated, report, kept, shard_size)
     joint, marginal = sums / tokens.shape[1]
     bound = joint if whole_tokens else marginal
     return Likelihood(estimate(bound, tokens, order), estimate(joint, tokens, order), num_samples)
@@ -148,7 +150,7 @@ def autoregressive_likelihood(
         with torch.no_grad():
             return autoregressive_loss(network, x, start_id).double().cpu()
 
-    sums = in_parts(len(tokens), batch_size, evaluated, torch.Generator(), report, kept, shard_size)
+    sums = in_parts(len(tokens), batch_size, evaluated, report, kept, shard_size)
     exact = estimate(sums / tokens.shape[1], tokens, np.arange(len(tokens)))
     return Likelihood(exact, exact, len(tokens))
 
@@ -167,32 +169,27 @@ def in_parts(
     total: int,
     batch_size: int,
     evaluated: Callable[[slice], Tensor],
-    generator: torch.Generator,
     report: Callable[[int], None],
     kept: Kept | None,
     shard_size: int | None,
 ) -> Tensor:
-    """What `evaluated` gives of `total` draws, (..., M) float64 of a batch of M; finished parts are taken from `kept`.
+    """What `evaluated` gives of `total` draws, (..., total) float64; it is given batches, and gives (..., M) of M."""
+    size = shard_size or total
 
-    The state of the generator behind a part is kept with it, so that the next part draws the same either way.
-    """
-    missing = None if kept is None else set(kept.missing())
-    found = []
-    for index, first in enumerate(range(0, total, shard_size or total)):
-        last = min(first + (shard_size or total), total)
-        if kept is not None and missing is not None and index not in missing:
-            part = kept.load(index)
-            found.append(torch.from_numpy(part["values"]))
-            generator.set_state(torch.from_numpy(part["generator"]))
-            continue
-        batches = []
-        for start in range(first, last, batch_size):
-            batches.append(evaluated(slice(start, min(start + batch_size, last))))
-            report(min(start + batch_size, last))
-        found.append(torch.cat(batches, -1))
-        if kept is not None:
-            kept.save(index, values=found[-1].numpy(), generator=generator.get_state().numpy())
-    return torch.cat(found, -1)
+    def part(index: int) -> Tensor:
+        batches, last = [], min((index + 1) * size, total)
+        for start in range(index * size, last, batch_size):
+            stop = min(start + batch_size, last)
+            batches.append(evaluated(slice(start, stop)))
+            report(stop)
+        return torch.cat(batches, -1)
+
+    count = -(-total // size)
+    if kept is None:
+        return torch.cat([part(index) for index in range(count)], -1)
+    for index in kept.claimed():
+        kept.save(index, values=part(index).numpy())
+    return torch.cat([torch.from_numpy(kept.load(index)["values"]) for index in range(count)], -1)
 
 
 def estimate(values: Tensor, tokens: NDArray[np.unsignedinteger], sequence: NDArray[np.int64]) -> Estimate:

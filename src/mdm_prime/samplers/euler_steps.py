@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mdm_prime.core.completion import completable, smallest_completion
+from mdm_prime.core.noise import ExampleNoise
 from mdm_prime.core.objectives import Denoiser, consistent, grid_sizes
 from mdm_prime.core.samples import SamplerInput, Samples
 from mdm_prime.core.schedules import Schedule
@@ -167,12 +168,9 @@ def euler_sample(
 
 def step_uniforms(seed: int, indices: range, shape: torch.Size, device: torch.device) -> Iterator[Tensor]:
     """For each step (3, B, L, ell) float64 in [0, 1), for reveals, jumps and draws; a generator for each sample."""
-    generators = [torch.Generator(device).manual_seed(row_seed) for row_seed in sample_seeds(seed, indices)]
+    noise = ExampleNoise(sample_seeds(seed, indices), device)
     while True:
-        uniforms = torch.empty(len(indices), 3, *shape, dtype=torch.float64, device=device)
-        for row, generator in zip(uniforms, generators, strict=True):
-            torch.rand(row.shape, generator=generator, dtype=torch.float64, device=device, out=row)
-        yield uniforms.transpose(0, 1)
+        yield noise.uniform(3, *shape, dtype=torch.float64).transpose(0, 1)
 
 
 def euler_step(

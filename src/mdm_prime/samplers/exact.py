@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mdm_prime.core.completion import allowed_tokens
+from mdm_prime.core.noise import ExampleNoise
 from mdm_prime.core.objectives import Denoiser, shifted
 from mdm_prime.core.samples import Record, Samples
 from mdm_prime.core.schedules import Schedule
@@ -45,11 +46,8 @@ def sample_seeds(seed: int, indices: range) -> list[int]:
 
 def sample_uniforms(seed: int, indices: range, length: int, num_subtokens: int) -> tuple[Tensor, Tensor]:
     """Two float64 tensors (B, L, ell) in [0, 1): for reveal times and for token draws, a generator for each sample."""
-    generator = torch.Generator()
-    uniforms = torch.empty(len(indices), 2, length, num_subtokens, dtype=torch.float64)
-    for row, row_seed in zip(uniforms, sample_seeds(seed, indices), strict=True):
-        torch.rand(row.shape, generator=generator.manual_seed(row_seed), dtype=torch.float64, out=row)
-    times, token_uniforms = uniforms.unbind(1)
+    noise = ExampleNoise(sample_seeds(seed, indices), torch.device("cpu"))
+    times, token_uniforms = noise.uniform(2, length, num_subtokens, dtype=torch.float64).unbind(1)
     return times, token_uniforms
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mdm_prime import files, tracking
+from mdm_prime.core.noise import Noise
 from mdm_prime.core.super_tokens import to_super_tokens
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
@@ -98,11 +99,11 @@ def train(workspace: Workspace, name: str) -> None:
     state.unlink()
 
 
-def preparation_of(run: Run) -> Callable[[Tensor, torch.Generator], Tensor]:
+def preparation_of(run: Run) -> Callable[[Tensor, Noise], Tensor]:
     """What becomes of a training batch (B, L) int64 before the network sees it."""
 
-    def prepare(x: Tensor, generator: torch.Generator) -> Tensor:
-        x = run.data.augmented(x, generator)
+    def prepare(x: Tensor, noise: Noise) -> Tensor:
+        x = run.data.augmented(x, noise)
         return to_super_tokens(x) if run.super_tokens else x
 
     return prepare

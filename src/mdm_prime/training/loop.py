@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mdm_prime.core.masking import stratified_times
+from mdm_prime.core.noise import BatchNoise, Noise
 from mdm_prime.errors import TrainingInterruptedError, UserError
 from mdm_prime.experiment.sections.models import Training
+from mdm_prime.networks.modules.keyed import set_keys
 from mdm_prime.training import checkpoint, ema
 from mdm_prime.training.losses import Loss
 from mdm_prime.training.optimizers import Optimizer, learning_rate
+from mdm_prime.training.processes import ALONE, Processes
 
 
 class Progress(NamedTuple):
@@ -46,9 +49,10 @@ def train(
     state_file: Path,
     device: torch.device,
     blocks_at: str | None = None,
-    prepare: Callable[[Tensor, torch.Generator], Tensor] = lambda x, generator: x,
+    prepare: Callable[[Tensor, Noise], Tensor] = lambda x, noise: x,
     report: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
+    processes: Processes = ALONE,
 ) -> tuple[dict[str, Tensor], list[Progress]]:
     """Trains `network` on the sequences tokens (N, L) and returns its averaged weights and the loss curve.
 
@@ -65,6 +69,8 @@ def train(
         prepare: what becomes of a batch (B, L) int64 before it is used: augmentation, other tokens.
         report: called every log_every steps.
         stop: asked after every step; when true, the state is saved and TrainingInterruptedError raised.
+        processes: that share each batch, of which this is one. What a step computes does not depend on their number,
+            nor on micro_batch_size, up to the rounding of sums.
 
     Raises:
         UserError: the loss or the gradient stopped being finite; the last good state file is kept.
@@ -86,26 +92,32 @@ def train(
         metadata = {"digest": digest, "step": step, "history": history, "sums": sums.tolist()}
         checkpoint.save(state_file, checkpoint.pack(network, average, optimizer), metadata)
 
-    compiled = torch.compile(network) if settings.compile else network
+    if settings.compile:
+        network.compile()
+    objective = processes.share(Objective(network, loss))
     network.train()
+    own = processes.rows(settings.batch_size)
+    passes = parts(own, settings.micro_batch_size or len(own))
     for step in range(first, settings.steps + 1):
-        generator = seed_step(seed, step, device)
-        x = torch.from_numpy(tokens[batch_rows(step, settings.batch_size, len(tokens), seed)].astype(np.int64)).to(
-            device
-        )
-        x = prepare(x, generator)
-        size = x.numel()
-        t = stratified_times(settings.batch_size, settings.t_min, generator)
-        for part in range(0, settings.batch_size, settings.micro_batch_size or settings.batch_size):
-            rows = slice(part, part + (settings.micro_batch_size or settings.batch_size))
-            with autocast(settings.precision, device):
-                mean = loss(compiled, x[rows], t[rows], generator).sum() / size
-            mean.backward()
-            sums[0] += mean.detach()
+        noise, keys = step_noise(seed, step, settings.batch_size, own, device)
+        x = torch.from_numpy(tokens[batch_rows(step, settings.batch_size, len(tokens), seed, own)].astype(np.int64))
+        x = prepare(x.to(device), noise)
+        size = settings.batch_size * x.shape[1]
+        t = stratified_times(settings.batch_size, settings.t_min, noise.generator)
+        losses = torch.zeros((), device=device)
+        for rows in passes:
+            here = slice(rows.start - own.start, rows.stop - own.start)
+            set_keys(network, keys[here])
+            with processes.last_adds_up(objective, rows.stop == own.stop):
+                with autocast(settings.precision, device):
+                    mean = objective(x[here], t[rows.start : rows.stop], noise.part(rows)) / size
+                (mean * processes.count).backward()  # gradients are averaged over the processes
+            losses += mean.detach()
+        sums[0] += processes.sum(losses)
         sums[1] += nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip or math.inf)
         optimizer.step(step)
         ema.update(average, network, settings.ema_decay, step)
-        last, stopping = step == settings.steps, stop()
+        last, stopping = step == settings.steps, processes.any(stop())
         due = last or step % settings.log_every == 0
         saving = last or stopping or step % settings.checkpoint_every == 0
         if (due or saving) and not all_finite([sums, *network.parameters()]):
@@ -121,18 +133,37 @@ def train(
             report(history[-1])
             sums.zero_()
         if saving:
-            save(step)
+            if processes.first:
+                save(step)
             saved = step
         if stopping and not last:
             raise TrainingInterruptedError(f"stopped after step {step} of {settings.steps}; the same command goes on")
     return average, history
 
 
-def seed_step(seed: int, step: int, device: torch.device) -> torch.Generator:
-    """A generator for a step's times and masks; dropout, which knows only the global one, gets its own seed."""
-    for_masks, for_dropout = np.random.SeedSequence((seed, step)).generate_state(2)
-    torch.manual_seed(int(for_dropout))
-    return torch.Generator(device).manual_seed(int(for_masks))
+class Objective(nn.Module):
+    """A network and its loss as one module, since DistributedDataParallel acts on what is called."""
+
+    def __init__(self, network: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.network, self.loss = network, loss
+
+    def forward(self, x: Tensor, t: Tensor, noise: Noise) -> Tensor:
+        """The sum of the losses of x (B, L) at times t (B,), in nats."""
+        return self.loss(self.network, x, t, noise).sum()
+
+
+def step_noise(seed: int, step: int, batch_size: int, own: range, device: torch.device) -> tuple[BatchNoise, Tensor]:
+    """The random numbers of the rows `own` of a step's batch, and keys (B,) int64 for networks.modules.keyed."""
+    for_masks, for_keys = np.random.SeedSequence((seed, step)).generate_state(2)
+    keys = np.random.SeedSequence(int(for_keys)).generate_state(batch_size)[own.start : own.stop].astype(np.int64)
+    generator = torch.Generator(device).manual_seed(int(for_masks))
+    return BatchNoise(generator, batch_size, own), torch.from_numpy(keys).to(device)
+
+
+def parts(rows: range, size: int) -> list[range]:
+    """Consecutive rows in pieces of `size`; the last may be smaller."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
@@ -140,9 +171,9 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
     return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
 
 
-def batch_rows(step: int, batch_size: int, num_sequences: int, seed: int) -> NDArray[np.int64]:
-    """The rows of step 1, 2, ...: consecutive pieces of one permutation of the data set after another."""
-    positions = np.arange((step - 1) * batch_size, step * batch_size)
+def batch_rows(step: int, batch_size: int, num_sequences: int, seed: int, own: range) -> NDArray[np.int64]:
+    """The sequences at `own` of a batch; those of step 1, 2, ... are pieces of one permutation after another."""
+    positions = (step - 1) * batch_size + np.arange(own.start, own.stop)
     epochs, places = positions // num_sequences, positions % num_sequences
     return np.array([_permutation(seed, int(e), num_sequences)[p] for e, p in zip(epochs, places, strict=True)])
 

@@ -1,21 +1,21 @@
-"""What a training step minimises: a callable `loss(network, x, t, generator) -> (B,)`, in nats per sequence."""
+"""What a training step minimises: a callable `loss(network, x, t, noise) -> (B,)`, in nats per sequence."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from mdm_prime.core.masking import mask_independently
+from mdm_prime.core.noise import Noise
 from mdm_prime.core.objectives import Denoiser, Losses, autoregressive_loss, sequence_losses
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.experiment import found
 from mdm_prime.experiment.sections.models import OBJECTIVES
 
-Loss = Callable[[Denoiser, Tensor, Tensor, torch.Generator], Tensor]
+Loss = Callable[[Denoiser, Tensor, Tensor, Noise], Tensor]
 
 
 class NoisedBatch(NamedTuple):
@@ -53,10 +53,10 @@ def masked_loss(subtokenizer: Subtokenizer, schedule: Schedule, *, objective: st
     """The objective of that name, at the times t that the step drew."""
     weigh: Callable[[NoisedBatch], Tensor] = found.module(OBJECTIVES, objective).loss
 
-    def loss(network: Denoiser, x: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(network: Denoiser, x: Tensor, t: Tensor, noise: Noise) -> Tensor:
         y = subtokenizer.encode(x)
         exact = t.double()  # in float32 1 - alpha may round to 0 at the smallest times, and the weight to infinity
-        y = mask_independently(y, schedule.mask_probability(exact), subtokenizer.mask_id, generator)
+        y = mask_independently(y, schedule.mask_probability(exact), subtokenizer.mask_id, noise)
         return weigh(NoisedBatch(network, x, y, t, subtokenizer, schedule, carry_over))
 
     return loss
@@ -64,4 +64,4 @@ def masked_loss(subtokenizer: Subtokenizer, schedule: Schedule, *, objective: st
 
 def causal_loss(start_id: int) -> Loss:
     """The exact negative log-likelihood of an autoregressive network; ignores the times."""
-    return lambda network, x, t, generator: autoregressive_loss(network, x, start_id)
+    return lambda network, x, t, noise: autoregressive_loss(network, x, start_id)

@@ -10,9 +10,10 @@ from mdm_prime.experiment.sections.base import Section, Seed
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from mdm_prime.core.noise import Noise
 
 PACKAGES = ("mdm_prime.data", "mdm_prime.data.images")
 
@@ -52,7 +53,7 @@ class DataSection(Section):
         """
         raise NotImplementedError
 
-    def augmented(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def augmented(self, x: Tensor, noise: Noise) -> Tensor:
         """A training batch x (B, L) int64 changed at random in what leaves its meaning as it is; here unchanged."""
         return x
 

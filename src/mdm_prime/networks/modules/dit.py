@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mdm_prime.networks.modules.keyed import Dropout
 from mdm_prime.networks.modules.layers import SubtokenEmbedding, TimeEmbedding, rotary_angles, rotate
 
 
@@ -20,19 +21,20 @@ class Block(nn.Module):
         super().__init__()
         self.heads = heads
         self.causal = causal
-        self.dropout = dropout
         self.norm1 = nn.LayerNorm(width, bias=False)
         self.attn_qkv = nn.Linear(width, 3 * width, bias=False)
         self.attn_out = nn.Linear(width, width, bias=False)
+        self.dropout1 = Dropout(dropout)
         self.norm2 = nn.LayerNorm(width, bias=False)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+        self.dropout2 = Dropout(dropout)
         self.modulation = zero_linear(conditioning_width, 6 * width)
 
     def forward(self, h: Tensor, angles: tuple[Tensor, Tensor], conditioning: Tensor) -> Tensor:
         """H (B, L, width), conditioning (B, conditioning_width); returns (B, L, width)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(conditioning)[:, None].chunk(6, -1)
-        h = h + gate1 * self._drop(self._attend(self.norm1(h) * (1 + scale1) + shift1, angles))
-        out: Tensor = h + gate2 * self._drop(self.mlp(self.norm2(h) * (1 + scale2) + shift2))
+        h = h + gate1 * self.dropout1(self._attend(self.norm1(h) * (1 + scale1) + shift1, angles))
+        out: Tensor = h + gate2 * self.dropout2(self.mlp(self.norm2(h) * (1 + scale2) + shift2))
         return out
 
     def _attend(self, h: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
@@ -40,9 +42,6 @@ class Block(nn.Module):
         h = F.scaled_dot_product_attention(rotate(q, angles), rotate(k, angles), v, is_causal=self.causal)
         attended: Tensor = self.attn_out(h.transpose(1, 2).flatten(-2))
         return attended
-
-    def _drop(self, h: Tensor) -> Tensor:
-        return F.dropout(h, self.dropout, self.training)
 
 
 class DiT(nn.Module):

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mdm_prime.networks.modules.keyed import Choice, Dropout
 from mdm_prime.networks.modules.layers import SubtokenEmbedding
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
@@ -29,7 +30,7 @@ class ResidualBlock(nn.Module):
         self.modulation = nn.Embedding(components, 2 * outputs)
         nn.init.normal_(self.modulation.weight, std=0.02)  # not zero: components start apart from each other
         self.norm2 = nn.GroupNorm(norm_groups, outputs)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.conv2 = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
@@ -85,9 +86,9 @@ class UNet(nn.Module):
         attention_at: factors of downsampling (1, 2, 4, ...) of the levels with attention.
         head_width: features of an attention head.
         norm_groups: groups of each group normalisation.
-        components: MDM-Mixture for more than one. Training draws a component for each image from torch's global
-            generator: the mean loss of the components, which is at least that of their mixture (-log is convex).
-            Evaluation runs every component and returns the logarithm of the mean of their predictions.
+        components: MDM-Mixture for more than one. Training draws a component for each image: the mean loss of the
+            components, which is at least that of their mixture (-log is convex). Evaluation runs every
+            component and returns the logarithm of the mean of their predictions.
 
     Raises ValueError when the embeddings do not fill the first feature map, or the image cannot be halved as often.
     """
@@ -120,6 +121,7 @@ class UNet(nn.Module):
             raise ValueError(f"size {size} cannot be halved {len(multipliers) - 1} times for {len(multipliers)} levels")
         self.grid = (channels, size, size)
         self.components = components
+        self.component = Choice(components)
 
         residual = partial(ResidualBlock, norm_groups=norm_groups, dropout=dropout, components=components)
         attention = partial(PixelAttention, head_width=head_width, norm_groups=norm_groups)
@@ -153,7 +155,7 @@ class UNet(nn.Module):
     def forward(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
         """Maps y (B, L, ell) int64 and where (B, L) bool to logits (N, V), in the order of `where`. t is ignored."""
         if self.training:
-            return self._logits(y, where, torch.randint(self.components, y.shape[:1], device=y.device))
+            return self._logits(y, where, self.component())
         parts = (self._logits(y, where, y.new_full(y.shape[:1], component)) for component in range(self.components))
         if self.components == 1:
             return next(parts)

@@ -1,0 +1,93 @@
+"""Several processes that share each batch of one training, a device each, by torch.distributed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mdm_prime.errors import UserError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Where this process stands among those that share the work.
+
+    Attributes:
+        rank: its number, from 0.
+        count: how many there are.
+    """
+
+    rank: int
+    count: int
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that writes files."""
+        return self.rank == 0
+
+    def rows(self, batch_size: int) -> range:
+        """Its rows of a batch: consecutive, and as many as everybody's, up to one."""
+        return range(self.rank * batch_size // self.count, (self.rank + 1) * batch_size // self.count)
+
+    def share(self, objective: nn.Module) -> nn.Module:
+        """The module, which leaves the mean over all processes in the gradients after each backward pass."""
+        if self.count == 1:
+            return objective
+        return DistributedDataParallel(objective, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    def last_adds_up(self, objective: nn.Module, last: bool) -> AbstractContextManager[object]:
+        """Inside, a backward pass keeps its gradients to itself unless it is the last one of a step."""
+        if isinstance(objective, DistributedDataParallel) and not last:
+            waiting: AbstractContextManager[object] = objective.no_sync()
+            return waiting
+        return nullcontext()
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum of everybody's values, a scalar each."""
+        if self.count > 1:
+            dist.all_reduce(value)
+        return value
+
+    def any(self, flag: bool) -> bool:
+        """Whether anybody's flag is set. Asked on the CPU, so that no GPU is waited for."""
+        if self.count == 1:
+            return flag
+        flags = torch.tensor(int(flag))
+        dist.all_reduce(flags, dist.ReduceOp.MAX)
+        return bool(flags)
+
+
+ALONE = Processes(rank=0, count=1)
+
+
+def started() -> bool:
+    """Whether torchrun, or what does its work, has started this process as one of several."""
+    return "RANK" in os.environ
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Processes]:
+    """Where this process stands among those that it was started with: alone where it was started by itself.
+
+    Raises UserError where another of them has ended.
+    """
+    if not started():
+        yield ALONE
+        return
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    processes = Processes(dist.get_rank(), dist.get_world_size())
+    try:
+        yield processes
+    except RuntimeError as error:
+        if "Connection closed by peer" in str(error) or "Connection reset by peer" in str(error):
+            raise UserError(f"process {processes.rank} of {processes.count}: another one has ended") from None
+        raise
+    finally:
+        dist.destroy_process_group()
