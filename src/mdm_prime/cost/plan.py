@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,7 +21,7 @@ from mdm_prime.experiment.runs import Run
 from mdm_prime.progress import progress
 
 if TYPE_CHECKING:  # torch takes seconds, and a process of its own computes
-    from mdm_prime.cost.pricing import Job, Priced
+    from mdm_prime.cost.pricing import Priced
 
 FLOAT, STATE = 4, 4  # bytes of a number; numbers of a training state: weight, average, two moments of AdamW
 HERE = "this machine"
@@ -138,11 +138,12 @@ def _row(config: Config, root: Path, run: Run, priced: Priced, done: set[str], *
     if steps := _steps_done(root, run) if left.get(TRAIN) else 0:
         left[TRAIN] = 1 - steps / run.training.steps
         said.append(f"{TRAIN} {steps}/{run.training.steps}")
-    parts = [(part, seconds, left.get(part.stage, 0.0)) for part, seconds in zip(priced.work, priced.seconds, strict=True)]
-    flops = {stage: sum(part.flops * share for part, _, share in parts if part.stage == stage) for stage in left}
-    starting = priced.starting * sum(share > 0 for share in left.values())
-    by_machine = {machine.name: sum(flops.values()) / (machine.rate * machines.UTILISATION) for machine in machines.NAMED}
-    here = starting + sum(seconds * share for _, seconds, share in parts)
+    flops, here = dict.fromkeys(left, 0.0), priced.starting * sum(share > 0 for share in left.values())
+    for part, seconds in zip(priced.work, priced.seconds, strict=True):
+        if part.stage in left:
+            flops[part.stage] += part.flops * left[part.stage]
+            here += seconds * left[part.stage]
+    named = {machine.name: sum(flops.values()) / (machine.rate * machines.UTILISATION) for machine in machines.NAMED}
     weights = priced.traced.parameters * FLOAT if left.get(TRAIN, 1.0) else 0
     return Row(
         run=run.name,
@@ -152,7 +153,7 @@ def _row(config: Config, root: Path, run: Run, priced: Priced, done: set[str], *
         tokens=round(left.get(TRAIN, 0.0) * run.training.steps * run.training.batch_size * run.length),
         flops=flops,
         disk=weights + (_samples_bytes(config, run) if left.get(SAMPLE) else 0),
-        seconds=by_machine | {HERE: here},
+        seconds=named | {HERE: here},
     )
 
 
@@ -223,15 +224,15 @@ def rates(named: Iterable[Any]) -> str:
 
 def short(number: float) -> str:
     """Three digits and a letter: 131 M."""
-    for letter in ("", " k", " M", " G", " T", " P", " E", " Z"):
-        if abs(number) < 999.5:
-            break
+    letters = ["", " k", " M", " G", " T", " P", " E", " Z"]
+    while number >= 999.5 and len(letters) > 1:
         number /= 1000
-    return f"{number:.3g}{letter}"
+        del letters[0]
+    return f"{number:.3g}{letters[0]}"
 
 
 def span(seconds: float) -> str:
     """A time in its largest unit of which there are at least two: 75 s, 12 min, 340 h."""
     if seconds < 120:
         return f"{seconds:.2g} s" if seconds < 9.5 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.3g} h"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.{1 if seconds < 3.6e5 else 0}f} h"

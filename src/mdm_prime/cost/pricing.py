@@ -1,4 +1,4 @@
-"""What one run takes, found out in a process of its own, as its stages have one: so many side by side as stages would."""
+"""What one run takes, found out in a process of its own, of which as many run side by side as stages would."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mdm_prime.stages import memory
 
 LONGEST = 0.5  # seconds of a call by its number of operations: a longer one is not computed to be timed
 
-_started = 0.0  # seconds that this process took until it could compute
+_STARTED = [0.0]  # seconds that this process took until it could compute
 
 
 class Job(NamedTuple):
@@ -50,8 +50,7 @@ class Priced(NamedTuple):
 
 def start(compute: Compute, threads: int, began: float) -> None:
     """Prepares this process, which was asked for at the time `began`, to price."""
-    global _started
-    _started = time.time() - began
+    _STARTED[0] = time.time() - began
     torch.set_num_threads(threads)
     if device_of(compute).type == "cpu":
         memory.keep_freed()
@@ -71,7 +70,7 @@ def price(compute: Compute, job: Job) -> Priced:
     machine = _machine(device)
     parts = work(job.task, job.run, traced, job.heldout)
     seconds = [_seconds(job, part, machine, device) for part in parts]
-    return Priced(traced, parts, seconds, machine, _started)
+    return Priced(traced, parts, seconds, machine, _STARTED[0])
 
 
 @cache

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from mdm_prime.core.noise import Noise
 from mdm_prime.cost.machines import wait
 from mdm_prime.cost.work import EVALUATE, TRAIN, Work
 from mdm_prime.data.arrays import token_dtype
@@ -27,8 +28,7 @@ from mdm_prime.stages.sample import draw
 from mdm_prime.stages.train import loss_of, preparation_of
 from mdm_prime.training import loop
 
-WITHIN = {TRAIN: 1.0}  # seconds of a measurement, once it is warm
-WITHIN_OTHERS = 0.3
+TRAINING, OTHERS = 1.0, 0.3  # seconds that a measurement takes, once it is warm
 WARM, FEWEST = 2, 3  # calls that are not counted, and that are at least
 
 
@@ -36,64 +36,78 @@ class _EnoughError(Exception):
     """The time is up."""
 
 
-def seconds_a_call(task: Task, run: Run, work: Work, device: torch.device) -> float:
-    """Mean time of a call of the network in this work, and of all that is done beside it."""
+class _Clock:
+    """Called at the beginning of each call, it measures them until `within` seconds are over, and then stops all."""
+
+    def __init__(self, device: torch.device, within: float) -> None:
+        self.device, self.within = device, within
+        self.times = list[float]()
+
+    def __call__(self, *unused: object) -> None:
+        self._note()
+        if len(self.times) > WARM + FEWEST and self.times[-1] - self.times[WARM] > self.within:
+            raise _EnoughError
+
+    def _note(self) -> None:
+        wait(self.device)
+        self.times.append(time.perf_counter())
+
+    def seconds(self, action: Callable[[], object]) -> float:
+        """Mean time of a call in `action`."""
+        with suppress(_EnoughError):
+            action()
+            self._note()
+        first = min(WARM, len(self.times) - 2)
+        return (self.times[-1] - self.times[first]) / (len(self.times) - 1 - first)
+
+
+def seconds_a_call(task: Task, run: Run, work: Work, device: torch.device, within: float | None = None) -> float:
+    """Mean time of a call in a run's work (Work.calls), measured for `within` seconds."""
     torch.manual_seed(0)
-    within = WITHIN.get(work.stage, WITHIN_OTHERS)
     if work.stage == TRAIN:
         network = run.network.build(run.shape).to(device)
-        with tempfile.TemporaryDirectory() as folder:
-            return _timed(network, lambda: _train(run, network, Path(folder), device), device, within)
-    loaded = untrained(run, device)
+        plain = run.training.model_copy(update={"compile": False})  # which would take longer than the measurement
+        return seconds_a_step(
+            run.model_copy(update={"training": plain}), network, device, within or TRAINING, run.network.blocks_at
+        )
+    loaded, clock = untrained(run, device), _Clock(device, within or OTHERS)
+    loaded.network.register_forward_pre_hook(clock)
     if work.stage == EVALUATE:
-        tokens = _random_tokens(run, run.vocab_size, run.length, task.evaluation.batch_size)
-        plan = measurements(run, loaded, task.evaluation, tokens, device)
-        return _timed(loaded.network, lambda: plan[work.name].measured(), device, within)
+        tokens = _random_tokens(run.vocab_size, run.length, task.evaluation.batch_size)
+        return clock.seconds(measurements(run, loaded, task.evaluation, tokens, device)[work.name].measured)
     sampler, settings = task.samplers_of(run.variant)[int(work.name)], task.sampling
     indices = range(min(settings.batch_size, settings.num_samples))
     prefix = torch.zeros(0, dtype=torch.long, device=device)
-    return _timed(
-        loaded.network,
-        lambda: draw(loaded, run, sampler, indices, settings.batch_size, settings.seed, prefix),
-        device,
-        within,
-    )
+    return clock.seconds(lambda: draw(loaded, run, sampler, indices, settings.batch_size, settings.seed, prefix))
 
 
-def _train(run: Run, network: nn.Module, folder: Path, device: torch.device) -> None:
-    loop.train(
-        network,
-        _random_tokens(run, run.data.vocab_size, run.data.length, run.training.batch_size),
-        loss_of(run),
-        run.training.model_copy(update={"compile": False}),
-        seed=0,
-        digest="",
-        state_file=folder / "state.safetensors",
-        device=device,
-        blocks_at=run.network.blocks_at,
-        prepare=preparation_of(run),
-    )
+def seconds_a_step(
+    run: Run, network: nn.Module, device: torch.device, within: float, blocks_at: str | None = None
+) -> float:
+    """Mean time of a step of a run's training with another network; for blocks_at see training.optimizers."""
+    clock, prepare = _Clock(device, within), preparation_of(run)
+
+    def prepared(x: Tensor, noise: Noise) -> Tensor:
+        clock()
+        return prepare(x, noise)
+
+    with tempfile.TemporaryDirectory() as folder:
+        return clock.seconds(
+            lambda: loop.train(
+                network,
+                _random_tokens(run.data.vocab_size, run.data.length, run.training.batch_size),
+                loss_of(run),
+                run.training,
+                seed=0,
+                digest="",
+                state_file=Path(folder) / "state.safetensors",
+                device=device,
+                blocks_at=blocks_at,
+                prepare=prepared,
+            )
+        )
 
 
-def _random_tokens(run: Run, vocab_size: int, length: int, batch_size: int) -> NDArray[np.unsignedinteger]:
+def _random_tokens(vocab_size: int, length: int, batch_size: int) -> NDArray[np.unsignedinteger]:
     rng = np.random.default_rng(0)
     return rng.integers(vocab_size, size=(4 * batch_size, length)).astype(token_dtype(vocab_size))
-
-
-def _timed(network: nn.Module, action: Callable[[], object], device: torch.device, within: float) -> float:
-    """Mean seconds from one call of the network to the next while `action` runs, for `within` seconds at most."""
-    times = list[float]()
-
-    def note(*unused: object) -> None:
-        wait(device)
-        times.append(time.perf_counter())
-        if len(times) > WARM + FEWEST and times[-1] - times[WARM] > within:
-            raise _EnoughError
-
-    network.register_forward_pre_hook(note)
-    with suppress(_EnoughError):
-        action()
-        wait(device)
-        times.append(time.perf_counter())
-    first = min(WARM, len(times) - 2)
-    return (times[-1] - times[first]) / (len(times) - 1 - first)

@@ -19,8 +19,10 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdm_prime.core import chunks
+from mdm_prime.core.noise import BatchNoise
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.experiment.runs import Run
+from mdm_prime.networks.modules.keyed import set_keys
 from mdm_prime.stages.networks import IN_TRAINING, schedule_of
 from mdm_prime.stages.train import loss_of
 
@@ -85,7 +87,7 @@ def _some_masked(schedule: Schedule, t: Tensor, num_subtokens: int) -> Tensor:
 
 
 class _Step(NamedTuple):
-    """A micro-batch of `size` sequences; peak: bytes of gradients and all that a pass makes, flops: of all sequences."""
+    """A pass of `size` sequences; peak: bytes of the gradients and all that it makes, flops: of all sequences."""
 
     parameters: int
     size: int
@@ -105,11 +107,12 @@ def _step(run: Run, size: int, *, bfloat16: bool) -> _Step:
             for parameter in parameters:
                 parameter.grad = torch.zeros_like(parameter)
         count = sum(parameter.numel() for parameter in parameters)
-        loss, generator = loss_of(run), torch.Generator()
+        set_keys(network, torch.zeros(size, dtype=torch.long))
+        loss, noise = loss_of(run), BatchNoise(torch.Generator(), size)
         counter = FlopCounterMode(display=False)
         with _Everywhere(), _Live() as live, counter:
             with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                value = loss(network, x, t, generator).sum()
+                value = loss(network, x, t, noise).sum()
             value.backward()  # type: ignore[no-untyped-call]
         peak = live.peak + GRADIENT * count * accumulating
         body, logits = _evaluated(network.eval(), run)

@@ -1,4 +1,4 @@
-"""What the stages of a run ask of its network: how often it is evaluated, on how many sequences, in how many operations.
+"""What the stages of a run ask of its network: how often it is evaluated, and in how many operations.
 
 Counted are training, likelihoods and samples. Data sets, n-grams, features, distances and tables are left out.
 """
@@ -26,7 +26,7 @@ class Work(NamedTuple):
     Attributes:
         stage: TRAIN, EVALUATE or SAMPLE.
         name: of what is measured, or the number of the sampler; "" in training.
-        calls: evaluations of a batch of sequences, forwards and backwards in training.
+        calls: evaluations of the network on a batch of sequences; steps in training.
         flops: floating-point operations of all of them.
     """
 
@@ -43,10 +43,8 @@ def work(task: Task, run: Run, traced: Traced, heldout: int | None) -> list[Work
 
 
 def _training(run: Run, traced: Traced) -> Work:
-    training = run.training
-    passes = training.batch_size // (training.micro_batch_size or training.batch_size)
-    sequences = training.steps * training.batch_size
-    return Work(TRAIN, "", training.steps * passes, sequences * traced.training)
+    steps = run.training.steps
+    return Work(TRAIN, "", steps, steps * run.training.batch_size * traced.training)
 
 
 def _evaluation(task: Task, run: Run, traced: Traced, heldout: int | None) -> Iterator[Work]:

@@ -111,7 +111,7 @@ def write_dvc_yaml(params: Path, results: Path) -> None:
     config = params_files.load(params)
     files.write_text(
         "dvc.yaml",
-        dvc_file.text(config, needed(stages(config)), params, params_files.mapping(params), results.as_posix()),
+        dvc_file.text(config, needed(stages(config)), params_files.layers(params), results.as_posix()),
     )
 
 
