@@ -184,7 +184,9 @@ def run_all(options: argparse.Namespace) -> Row:
 HEAD = """\
 # On a GPU
 
-Made by `benchmarks/gpu.py`: do not edit. {said}
+Made by `benchmarks/gpu.py`: do not edit.
+
+{said}
 
 ```sh
 python benchmarks/gpu.py  # needs a GPU, and the package with what it needs; less than 8 minutes
