@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -106,7 +105,7 @@ def _priced(config: Config, root: Path, runs: list[Run]) -> tuple[list[Priced], 
             min(side_by_side, len(jobs)),
             get_context("spawn"),
             pricing.start,
-            (config.compute, threads, time.time()),
+            (config.compute, threads),
         ) as pool,
         progress("plan", len(jobs)) as update,
     ):

@@ -48,9 +48,9 @@ class Priced(NamedTuple):
     starting: float
 
 
-def start(compute: Compute, threads: int, began: float) -> None:
-    """Prepares this process, which was asked for at the time `began`, to price."""
-    _STARTED[0] = time.time() - began
+def start(compute: Compute, threads: int) -> None:
+    """Prepares this process, which has just begun, to price."""
+    _STARTED[0] = time.process_time()
     torch.set_num_threads(threads)
     if device_of(compute).type == "cpu":
         memory.keep_freed()

@@ -6,7 +6,6 @@ A small network spends its time on calls and not on arithmetic, so that no numbe
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mdm_prime.core.noise import Noise
-from mdm_prime.cost.machines import wait
+from mdm_prime.cost.machines import clock
 from mdm_prime.cost.work import EVALUATE, TRAIN, Work
 from mdm_prime.data.arrays import token_dtype
 from mdm_prime.experiment.runs import Run
@@ -49,8 +48,7 @@ class _Clock:
             raise _EnoughError
 
     def _note(self) -> None:
-        wait(self.device)
-        self.times.append(time.perf_counter())
+        self.times.append(clock(self.device))
 
     def seconds(self, action: Callable[[], object]) -> float:
         """Mean time of a call in `action`."""
@@ -70,29 +68,29 @@ def seconds_a_call(task: Task, run: Run, work: Work, device: torch.device, withi
         return seconds_a_step(
             run.model_copy(update={"training": plain}), network, device, within or TRAINING, run.network.blocks_at
         )
-    loaded, clock = untrained(run, device), _Clock(device, within or OTHERS)
-    loaded.network.register_forward_pre_hook(clock)
+    loaded, measured = untrained(run, device), _Clock(device, within or OTHERS)
+    loaded.network.register_forward_pre_hook(measured)
     if work.stage == EVALUATE:
         tokens = _random_tokens(run.vocab_size, run.length, task.evaluation.batch_size)
-        return clock.seconds(measurements(run, loaded, task.evaluation, tokens, device)[work.name].measured)
+        return measured.seconds(measurements(run, loaded, task.evaluation, tokens, device)[work.name].measured)
     sampler, settings = task.samplers_of(run.variant)[int(work.name)], task.sampling
     indices = range(min(settings.batch_size, settings.num_samples))
     prefix = torch.zeros(0, dtype=torch.long, device=device)
-    return clock.seconds(lambda: draw(loaded, run, sampler, indices, settings.batch_size, settings.seed, prefix))
+    return measured.seconds(lambda: draw(loaded, run, sampler, indices, settings.batch_size, settings.seed, prefix))
 
 
 def seconds_a_step(
     run: Run, network: nn.Module, device: torch.device, within: float, blocks_at: str | None = None
 ) -> float:
     """Mean time of a step of a run's training with another network; for blocks_at see training.optimizers."""
-    clock, prepare = _Clock(device, within), preparation_of(run)
+    measured, prepare = _Clock(device, within), preparation_of(run)
 
     def prepared(x: Tensor, noise: Noise) -> Tensor:
-        clock()
+        measured()
         return prepare(x, noise)
 
     with tempfile.TemporaryDirectory() as folder:
-        return clock.seconds(
+        return measured.seconds(
             lambda: loop.train(
                 network,
                 _random_tokens(run.data.vocab_size, run.data.length, run.training.batch_size),
