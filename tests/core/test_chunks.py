@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from mdm_prime.core import chunks, schedules
 from mdm_prime.core.chunks import in_chunks
+from mdm_prime.core.noise import BatchNoise
 from mdm_prime.core.objectives import autoregressive_loss, sequence_losses
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.networks.modules.dit import DiT
@@ -80,7 +81,7 @@ def masked(objective, carry_over, num_subtokens):
         Subtokenizer(VOCAB_SIZE, num_subtokens), schedules.linear(), objective=objective, carry_over=carry_over
     )
     t = torch.linspace(0.2, 0.9, 8, dtype=torch.float64)
-    return lambda network: loss(network, tokens(), t, torch.Generator().manual_seed(1))
+    return lambda network: loss(network, tokens(), t, BatchNoise(torch.Generator().manual_seed(1), 8))
 
 
 @pytest.mark.parametrize("wrapped", [lambda network: network, OnlyLogits], ids=["head", "logits"])

@@ -7,10 +7,6 @@ from mdm_prime.core.masking import mask_exactly, mask_independently, stratified_
 from mdm_prime.core.noise import BatchNoise
 
 
-def noise_of(generator, number):
-    return BatchNoise(generator, number, range(number))
-
-
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)
@@ -48,7 +44,7 @@ def test_times_are_uniform(generator):
 def test_rates_are_those_asked_for(generator):
     probability = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0])
     y = torch.zeros(5, 100, 200, dtype=torch.long)
-    masked = (mask_independently(y, probability, 7, noise_of(generator, len(y))) == 7).flatten(1).sum(-1).tolist()
+    masked = (mask_independently(y, probability, 7, BatchNoise(generator, len(y))) == 7).flatten(1).sum(-1).tolist()
     assert masked[0] == 0
     assert masked[-1] == 20000
     for number, p in zip(masked[1:-1], [0.1, 0.5, 0.9], strict=True):
@@ -57,7 +53,7 @@ def test_rates_are_those_asked_for(generator):
 
 def test_masks_are_independent_and_the_rest_is_left_alone(generator):
     y = torch.arange(8).view(1, 4, 2).expand(20000, 4, 2)
-    noised = mask_independently(y, torch.full((20000,), 0.3), 9, noise_of(generator, 20000))
+    noised = mask_independently(y, torch.full((20000,), 0.3), 9, BatchNoise(generator, 20000))
     masked = noised == 9
     assert torch.equal(noised[~masked], y[~masked])
     assert noised.dtype == torch.int64
@@ -68,7 +64,7 @@ def test_masks_are_independent_and_the_rest_is_left_alone(generator):
 
 def test_exactly_the_number_asked_for(generator):
     y = torch.arange(12).view(1, 4, 3).expand(13, 4, 3)
-    noised = mask_exactly(y, torch.arange(13), 99, noise_of(generator, 13))
+    noised = mask_exactly(y, torch.arange(13), 99, BatchNoise(generator, 13))
     masked = noised == 99
     assert masked.flatten(1).sum(-1).tolist() == list(range(13))
     assert torch.equal(noised[~masked], y[~masked])
@@ -77,7 +73,7 @@ def test_exactly_the_number_asked_for(generator):
 @pytest.mark.parametrize("number", [1, 2, 5])
 def test_every_subset_is_equally_likely(number, generator):
     y = torch.zeros(20000, 3, 2, dtype=torch.long)
-    masked = mask_exactly(y, torch.full((20000,), number), 1, noise_of(generator, 20000))
+    masked = mask_exactly(y, torch.full((20000,), number), 1, BatchNoise(generator, 20000))
     pattern = (masked.flatten(1) * 2 ** torch.arange(6)).sum(-1)
     possible = torch.tensor([float(bin(number_).count("1") == number) for number_ in range(64)])
     counts = pattern.bincount(minlength=64)
@@ -88,7 +84,8 @@ def test_every_subset_is_equally_likely(number, generator):
 def test_the_generator_decides(generator):
     y = torch.zeros(4, 5, 2, dtype=torch.long)
     first, again, other = (
-        mask_independently(y, torch.full((4,), 0.5), 3, noise_of(torch.Generator().manual_seed(seed), 4)) for seed in (1, 1, 2)
+        mask_independently(y, torch.full((4,), 0.5), 3, BatchNoise(torch.Generator().manual_seed(seed), 4))
+        for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

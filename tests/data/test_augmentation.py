@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from mdm_prime.core.noise import BatchNoise
 from mdm_prime.data.augmentation import augment
 from mdm_prime.data.images.digits import DigitsData
 from mdm_prime.experiment.sections.image_data import ImageDataSection
@@ -22,7 +23,7 @@ def test_augmentation_is_deterministic_and_keeps_the_input(augmentation):
     x = torch.randint(0, 17, (40, 2, 3, 3), generator=generator())
     x = torch.nn.functional.pad(x, (1, 1, 1, 1)).flatten(1)  # room to move
     before = x.clone()
-    found = [augment(x, config, generator(seed)) for seed in (1, 1, 2)]
+    found = [augment(x, config, BatchNoise(generator(seed), len(x))) for seed in (1, 1, 2)]
     assert torch.equal(x, before)
     assert (found[0].shape, found[0].dtype) == (x.shape, torch.int64)
     assert torch.equal(found[0], found[1])
@@ -32,7 +33,7 @@ def test_augmentation_is_deterministic_and_keeps_the_input(augmentation):
 def test_half_of_the_images_are_mirrored():
     config = pictures("flip")
     x = torch.arange(config.length).repeat(4000, 1)
-    found = augment(x, config, generator())
+    found = augment(x, config, BatchNoise(generator(), len(x)))
     mirrored = torch.arange(config.length).view(2, 5, 5).flip(2).flatten()
     is_mirrored = (found == mirrored).all(1)
     assert (is_mirrored | (found == x).all(1)).all()
@@ -60,7 +61,7 @@ def test_images_move_evenly_where_no_ink_is_lost(blank):
     for side in blank:
         image[(slice(None), *sides[side])] = 0
     number = 4500
-    found = augment(image.flatten().repeat(number, 1), config, generator())
+    found = augment(image.flatten().repeat(number, 1), config, BatchNoise(generator(), number))
     # A step towards an inked side is not taken, so that its share stays where it is.
     down = {-1: "top" in blank, 0: True, 1: "bottom" in blank}
     right = {-1: "left" in blank, 0: True, 1: "right" in blank}
@@ -80,6 +81,6 @@ def test_images_move_evenly_where_no_ink_is_lost(blank):
 def test_shifts_keep_the_ink_of_every_image():
     config = DigitsData(kind="digits", heldout_fraction=0.25, seed=0, augmentation="shift")
     x = torch.randint(0, 17, (500, 64), generator=generator()) * (torch.rand(500, 64, generator=generator(1)) < 0.1)
-    found = augment(x, config, generator(2))
+    found = augment(x, config, BatchNoise(generator(2), len(x)))
     assert torch.equal(found.sort(1).values, x.sort(1).values)
     assert not torch.equal(found, x)

@@ -15,13 +15,20 @@ def test_stages_at_the_same_time_take_different_gpus(workplace, monkeypatch):
     workspace = workplace.workspace
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(gpus, "_HELD", [])
-    assert [workspace.device() for _ in range(2)] == [torch.device("cuda", 0), torch.device("cuda", 1)]
-    with pytest.raises(UserError, match="stages hold all 2 GPUs; run at most that many at a time: --resources gpu=2"):
+    monkeypatch.setattr(gpus, "_HELD", {})
+    assert workspace.device() == workspace.device() == torch.device("cuda", 0), "a process keeps its own"
+    held = [gpus._HELD]
+    monkeypatch.setattr(gpus, "_HELD", {})  # as in another process
+    assert workspace.device() == torch.device("cuda", 1)
+    held.append(gpus._HELD)
+    monkeypatch.setattr(gpus, "_HELD", {})
+    with pytest.raises(UserError, match=r"other stages hold the 2 GPUs; run at most .*: --resources gpu=2"):
         workspace.device()
-    gpus._HELD.pop(0).close()  # as when the process ends
+    with pytest.raises(UserError, match="devices: is 3; this machine has 2 GPUs; allowed here: at most 2"):
+        gpus.take(workspace.results, 2, 3)
+    held[0].pop(0).close()  # as when the process ends
     assert workspace.device() == torch.device("cuda", 0)
-    for lock in gpus._HELD:
+    for lock in [*held[1].values(), *gpus._HELD.values()]:
         lock.close()
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert workspace.device() == torch.device("cuda")

@@ -10,6 +10,7 @@ from mdm_prime.networks.dit import DiTNetwork
 from mdm_prime.networks.modules.dit import DiT
 from mdm_prime.training import loop
 from mdm_prime.training.losses import masked_loss
+from mdm_prime.training.processes import ALONE
 
 SUBTOKENIZER = Subtokenizer(5, 2)
 LOSS = masked_loss(SUBTOKENIZER, schedules.linear(), objective="joint_loss", carry_over=True)
@@ -67,6 +68,7 @@ def train(
     prepare=None,
     report=None,
     stop=None,
+    processes=ALONE,
     **changes,
 ):
     """Weights, history and the network after training."""
@@ -81,8 +83,9 @@ def train(
         state_file=state_file,
         device=CPU,
         blocks_at=DiTNetwork.blocks_at,
-        prepare=prepare or (lambda x, generator: x),
+        prepare=prepare or (lambda x, noise: x),
         report=report or (lambda row: None),
         stop=stop or (lambda: False),
+        processes=processes,
     )
     return average, history, model

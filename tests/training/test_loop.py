@@ -68,10 +68,10 @@ def test_first_step_by_hand(state):
     """One step of AdamW on the mean loss per token, with the masks of that step; then the average."""
     average, history, trained = train(state, steps=1, warmup_steps=0, gradient_clip=1e9, ema_decay=0.0)
     model = network()
-    generator = loop.seed_step(0, 1, CPU)
-    x = torch.from_numpy(TOKENS[loop.batch_rows(1, 8, 50, 0)].astype(np.int64))
-    t = loop.stratified_times(8, 0.001, generator)
-    mean = LOSS(model, x, t, generator).mean() / 3
+    noise, _ = loop.step_noise(0, 1, 8, range(8), CPU)
+    x = torch.from_numpy(TOKENS[loop.batch_rows(1, 8, 50, 0, range(8))].astype(np.int64))
+    t = loop.stratified_times(8, 0.001, noise.generator)
+    mean = LOSS(model, x, t, noise).mean() / 3
     mean.backward()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, betas=(0.9, 0.99), weight_decay=0.01)
     norm = torch.cat([p.grad.flatten() for p in model.parameters()]).norm()
@@ -246,28 +246,31 @@ def test_a_damaged_state_file_is_a_clear_error(state, damage):
 
 
 def test_every_sequence_comes_once_an_epoch():
-    rows = np.concatenate([loop.batch_rows(step, 8, 50, seed=3) for step in range(1, 76)])
+    rows = np.concatenate([loop.batch_rows(step, 8, 50, 3, range(8)) for step in range(1, 76)])
     epochs = rows.reshape(12, 50)
     for epoch in epochs:
         assert sorted(epoch) == list(range(50))
     assert len({tuple(epoch) for epoch in epochs}) == 12
-    assert not np.array_equal(epochs[0], loop.batch_rows(1, 50, 50, seed=4))
+    assert not np.array_equal(epochs[0], loop.batch_rows(1, 50, 50, 4, range(50)))
 
 
 def test_a_batch_larger_than_the_data_goes_round():
-    rows = loop.batch_rows(2, 25, 10, seed=0)
+    rows = loop.batch_rows(2, 25, 10, 0, range(25))
     assert np.bincount(rows, minlength=10).sum() == 25
     assert np.bincount(rows).min() >= 2
 
 
-def test_masks_and_dropout_have_their_own_random_numbers():
-    generator = loop.seed_step(5, 9, CPU)
-    masks, dropout = torch.rand(1000, generator=generator), torch.rand(1000)
-    assert not torch.equal(masks, dropout)
-    again = loop.seed_step(5, 9, CPU)
-    assert torch.equal(masks, torch.rand(1000, generator=again))
-    assert torch.equal(dropout, torch.rand(1000))
-    assert not torch.equal(masks, torch.rand(1000, generator=loop.seed_step(5, 10, CPU)))
+def test_random_numbers_of_a_step_are_those_of_its_examples():
+    noise, keys = loop.step_noise(5, 9, 8, range(8), CPU)
+    whole = noise.uniform(3, 2)
+    for own in (range(3), range(3, 8)):
+        part, part_keys = loop.step_noise(5, 9, 8, own, CPU)
+        assert torch.equal(part.uniform(3, 2), whole[own.start : own.stop])
+        assert torch.equal(part_keys, keys[own.start : own.stop])
+    assert len({*keys.tolist()}) == 8
+    other, other_keys = loop.step_noise(5, 10, 8, range(8), CPU)
+    assert not torch.equal(other.uniform(3, 2), whole)
+    assert not torch.equal(other_keys, keys)
 
 
 def test_bfloat16_on_a_cpu(state):

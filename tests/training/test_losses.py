@@ -4,6 +4,7 @@ import torch
 from enumeration import all_masks, all_sequences, expected_losses, random_denoiser
 from mdm_prime.core import schedules
 from mdm_prime.core.masking import stratified_times
+from mdm_prime.core.noise import BatchNoise
 from mdm_prime.core.objectives import autoregressive_loss, sequence_losses
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.training.losses import causal_loss, masked_loss
@@ -42,7 +43,7 @@ def test_loss_at_random_times_is_the_integral_that_is_evaluated(name, objective)
     t = t[torch.randperm(50000, generator=generator)]
     tokens = x.repeat(2000, 1)
     loss = masked_loss(subtokenizer, schedule, objective=objective, carry_over=True)
-    values = loss(denoiser, tokens, t, generator).double()
+    values = loss(denoiser, tokens, t, BatchNoise(generator, 50000)).double()
     exact = integral(denoiser, x, p, subtokenizer, schedule, 0.02)[which]
     assert abs(float(values.mean()) - exact) < 4 * float(values.std()) / 50000**0.5
     assert float(values.std()) / 50000**0.5 < 0.02 * exact
@@ -61,7 +62,7 @@ def test_without_carry_over_the_published_loss_counts_positions_with_nothing_mas
         (False, "nelbo", False),
     ):
         loss = masked_loss(subtokenizer, schedules.linear(), objective=objective, carry_over=carry_over)
-        values = loss(random_denoiser(subtokenizer, 2), x, t, torch.Generator().manual_seed(0))
+        values = loss(random_denoiser(subtokenizer, 2), x, t, BatchNoise(torch.Generator().manual_seed(0), len(x)))
         assert bool((values > 0).all()) == counted
         assert bool(values.any()) == counted
 
@@ -70,7 +71,9 @@ def test_without_carry_over_the_published_loss_counts_positions_with_nothing_mas
 def test_loss_is_finite_at_the_smallest_time_that_is_drawn(schedule):
     subtokenizer, t = Subtokenizer(5, 2), torch.full((25,), 2.0**-24)
     loss = masked_loss(subtokenizer, schedule, objective="joint_loss", carry_over=True)
-    values = loss(random_denoiser(subtokenizer, 2), all_sequences(5, 2), t, torch.Generator().manual_seed(0))
+    values = loss(
+        random_denoiser(subtokenizer, 2), all_sequences(5, 2), t, BatchNoise(torch.Generator().manual_seed(0), 25)
+    )
     assert values.isfinite().all()
 
 
@@ -83,7 +86,7 @@ def test_network_is_given_the_noised_tokens_and_their_times():
 
     x, t = torch.randint(5, (64, 10)), torch.linspace(0.05, 1, 64)
     masked_loss(subtokenizer, schedules.cosine(), objective="nelbo", carry_over=True)(
-        network, x, t, torch.Generator().manual_seed(0)
+        network, x, t, BatchNoise(torch.Generator().manual_seed(0), len(x))
     )
     ((y, time),) = seen
     assert torch.equal(time, t)
@@ -100,7 +103,7 @@ def test_causal_loss_is_the_likelihood():
     def network(y, t, where):
         return table[y.squeeze(-1)][where]
 
-    found = causal_loss(5)(network, x, torch.rand(6), torch.Generator())
+    found = causal_loss(5)(network, x, torch.rand(6), BatchNoise(torch.Generator(), 6))
     torch.testing.assert_close(found, autoregressive_loss(network, x, 5))
 
 
@@ -115,6 +118,6 @@ def test_cross_entropy_counts_every_position_alike_and_excludes_no_token(carry_o
             lambda y, t, where: logits.expand(int(where.sum()), -1),
             x,
             torch.full((25,), time),
-            torch.Generator().manual_seed(1),
+            BatchNoise(torch.Generator().manual_seed(1), 25),
         )
         torch.testing.assert_close(values, -logits.log_softmax(-1)[x].sum(-1))

@@ -31,7 +31,7 @@ SETTINGS = settings(P, STAGES)
 
 # One GPU job at a time, unless --resources gpu=N says that a scheduler hands out N; none is held on a CPU.
 GPU = 0 if P.compute.device == "cpu" or not shutil.which("nvidia-smi") else 1
-workflow.global_resources.setdefault("gpu", 1)
+workflow.global_resources.setdefault("gpu", max(task.devices for task in P.tasks.values()))
 
 # Records of what everything was made of decide what runs (engines/made.py). Nothing is written here.
 if workflow.is_main_process:

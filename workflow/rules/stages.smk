@@ -39,9 +39,9 @@ for stage in STAGES:
         wildcard_constraints:
             model="|".join(stage.models) or "none",
             seed="[0-9]+",
-        threads: P.compute.threads if stage.gpu else 1
+        threads: P.compute.threads * stage.devices if stage.gpu else 1
         resources:
-            gpu=GPU if stage.gpu else 0,
+            gpu=GPU * stage.devices if stage.gpu else 0,
         log:
             below_root("log/" + stage.made.removeprefix("made/").replace(".json", ".txt")),
         params:

@@ -24,6 +24,7 @@ CANNOT_CHANGE_A_NUMBER = {  # module or package -> why a change of it runs nothi
     "mdm_prime.hints": "texts of messages",
     "mdm_prime.progress": "shows how far a stage is",
     "mdm_prime.stages.gpus": "chooses one of equal devices",
+    "mdm_prime.stages.launch": "starts processes, whose number changes nothing",
     "mdm_prime.stages.memory": "says what becomes of freed memory",
     "mdm_prime.tracking": "records what happened",
 }

@@ -38,6 +38,7 @@ class Stage:
         modules_of: more roots, by model.
         runs: model and seed of each repetition; None for one.
         gpu: whether it computes with networks.
+        devices: how many it shares that work among.
         outside: files that are no results: a checkpoint of this machine.
         task: whose runs these are; "" for none.
         first_seed: whether the runs are those of the first seed alone.
@@ -53,6 +54,7 @@ class Stage:
     modules_of: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     runs: Runs | None = None
     gpu: bool = False
+    devices: int = 1
     outside: tuple[str, ...] = ()
     task: str = ""
     first_seed: bool = False
@@ -157,6 +159,7 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
             f"train_{name}", f"train {name}/{RUN}", "stages.train", (f"{of_task}.variants.{{model}}.run",), train,
             (*networks, f"{name}/history/{RUN}.csv"), (), trained,
             {run.variant: (module_of(run.network), f"{OBJECTIVES}.{run.training.objective}") for run in trained},
+            devices=task.devices,
         )  # fmt: skip
     if imported:
         local = tuple(
@@ -170,7 +173,7 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
     of_network: dict[str, tuple[str, ...]] = {run.variant: (module_of(run.network),) for run in runs}
     yield _stage(
         f"evaluate_{name}", f"evaluate {name}/{RUN}", "stages.evaluate", (f"{of_task}.evaluation",),
-        (*network, *data), (f"{name}/likelihood/{RUN}.json",), (), runs, of_network,
+        (*network, *data), (f"{name}/likelihood/{RUN}.json",), (), runs, of_network, devices=task.devices,
     )  # fmt: skip
     sampled = layout.sampled_runs(config, name)
     samples = [f"{name}/samples/{RUN}/{file}" for file in layout.SAMPLE_FILES]
@@ -184,6 +187,7 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
             for run in sampled
         },
         first_seed=not task.on_images,
+        devices=task.devices,
     )  # fmt: skip
     if task.fidelity:
         features = [f"{name}/features/baselines.json"]
@@ -209,6 +213,7 @@ def _stage(
     modules_of: dict[str, tuple[str, ...]] | None = None,
     *,
     gpu: bool = False,
+    devices: int = 1,
     outside: tuple[str, ...] = (),
     first_seed: bool = False,
 ) -> Stage:
@@ -223,6 +228,7 @@ def _stage(
         modules_of=modules_of or {},
         runs=None if runs is None else tuple((run.variant, run.seed) for run in runs),
         gpu=gpu or runs is not None,
+        devices=devices,
         outside=outside,
         task=runs[0].task if runs else "",
         first_seed=first_seed,

@@ -71,6 +71,7 @@ class Task(Section):
     classifier: Classifier | None = None  # of images
     fidelity: Fidelity | None = None  # of images
     oracle: Oracle | None = None  # of a source of known entropy
+    devices: PositiveInt = 1  # that share each training, evaluation and sampling; changes no result but by rounding
 
     @model_validator(mode="after")
     def _possible(self) -> Task:
@@ -101,6 +102,10 @@ class Task(Section):
                 raise ValueError(
                     f"variants.{name}.num_subtokens: stands in the name already; leave it out or choose another name"
                 )
+        if self.devices > self.training.batch_size:
+            raise ValueError(
+                f"devices: is {self.devices}; should be at most training.batch_size {self.training.batch_size}"
+            )
         for name in self.models:  # a base may have variants that do not fit this task
             self._check_variant(name)
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.models import Evaluation
 from mdm_prime.progress import progress
-from mdm_prime.stages import shards
+from mdm_prime.stages import launch, shards
 from mdm_prime.stages.networks import Loaded, load, tags, tokens_of
 from mdm_prime.stages.workspace import Workspace
 
@@ -33,47 +34,34 @@ class Measurement(NamedTuple):
 
     Attributes:
         total: draws, or sequences.
+        batch_size: of those that are evaluated at once.
         shard_size: of those that are kept as soon as they are evaluated; None: all of them.
         measured: is given `report`, `kept` and `shard_size`.
     """
 
     total: int
+    batch_size: int
     shard_size: int | None
     measured: Callable[..., Likelihood]
 
 
 def evaluate(workspace: Workspace, name: str) -> str:
     """Every likelihood of a run on the held-out split: layout.likelihood_file. Returns them in one line."""
-    run, device = workspace.config.run(name), workspace.device()
-    settings = workspace.config.task(run.task).evaluation
+    run = workspace.config.run(name)
+    task, output = workspace.config.task(run.task), layout.likelihood_file(workspace.root, name)
+    settings = task.evaluation
     tokens = tokens_of(run, workspace.tokens(run.task, "heldout"))
     if (few := likelihood.different(tokens)) < likelihood.FEWEST:
         raise UserError(
             f"tasks.{run.task}.data: {few} different held-out sequences; a standard error needs at least "
             f"{likelihood.FEWEST}"
         )
-    loaded = load(workspace, run, device)
-    output = layout.likelihood_file(workspace.root, name)
-    folder = output.with_name(f".{output.stem}-shards")
-    plan = measurements(run, loaded, settings, tokens, device)
-    with (
-        tracking.stage(
-            workspace.results, stage="evaluate", name=name, params=settings.model_dump(), tags=tags(workspace, run)
-        ) as tracked,
-        progress(f"evaluate {name}", sum(part.total for part in plan.values())) as update,
-    ):
-        identity = shards.identity(loaded, evaluation=settings.model_dump(mode="json"))
-        found: dict[str, Likelihood] = {}
-        before = 0
-        for what, part in plan.items():
-
-            def report(done: int, before: int = before, what: str = what) -> None:
-                update(before + done, f"draws ({what})")
-
-            count = len(shards.ranges(part.total, part.shard_size))
-            kept = shards.resume(folder / what, identity, count) if part.shard_size else None
-            found[what] = part.measured(report=report, kept=kept, shard_size=part.shard_size)
-            before += part.total
+    with tracking.stage(
+        workspace.results, stage="evaluate", name=name, params=settings.model_dump(), tags=tags(workspace, run)
+    ) as tracked:
+        if task.devices > 1:
+            launch.on_devices(workspace, "evaluate", name)
+        loaded, found = share(workspace, name)
         values, estimates = saved(run, found)
         for key, estimate in estimates.items():
             if math.isnan(estimate.stderr):
@@ -89,9 +77,38 @@ def evaluate(workspace: Workspace, name: str) -> str:
         tracked.metric(0, numbers | {key: estimate.mean for key, estimate in usual.items()})
         files.write_json(output, loaded.facts | values)
         tracked.artifact(output)
-    shards.Shards(folder, 0).remove()
+    shards.Shards(_parts_folder(workspace, name), 0).remove()
     said = ", ".join(f"{key} {estimate.mean:.4g} ± {estimate.stderr:.2g}" for key, estimate in usual.items())
     return f"{name}: {said}"
+
+
+def share(workspace: Workspace, name: str) -> tuple[Loaded, dict[str, Likelihood]]:
+    """A run's network and likelihoods, by the names of `measurements`; other processes may compute parts of them."""
+    run, device = workspace.config.run(name), workspace.device()
+    task = workspace.config.task(run.task)
+    settings, loaded = task.evaluation, load(workspace, run, device)
+    tokens = tokens_of(run, workspace.tokens(run.task, "heldout"))
+    plan = measurements(run, loaded, settings, tokens, device)
+    identity = shards.identity(loaded, evaluation=settings.model_dump(mode="json"))
+    found: dict[str, Likelihood] = {}
+    with progress(f"evaluate {name}", sum(part.total for part in plan.values())) as update:
+        before = 0
+        for what, part in plan.items():
+
+            def report(done: int, before: int = before, what: str = what) -> None:
+                update(before + done, f"draws ({what})")
+
+            size = part.shard_size or shards.fair_size(part.total, part.batch_size, task.devices)
+            count = len(shards.ranges(part.total, size))
+            kept = shards.resume(_parts_folder(workspace, name) / what, identity, count) if size else None
+            found[what] = part.measured(report=report, kept=kept, shard_size=size)
+            before += part.total
+    return loaded, found
+
+
+def _parts_folder(workspace: Workspace, name: str) -> Path:
+    output = layout.likelihood_file(workspace.root, name)
+    return output.with_name(f".{output.stem}-shards")
 
 
 def measurements(
@@ -101,13 +118,13 @@ def measurements(
     common: dict[str, Any] = {"batch_size": settings.batch_size, "device": device}
     if run.model == "autoregressive":
         causal = partial(likelihood.autoregressive_likelihood, loaded.network, tokens, loaded.subtokenizer.mask_id)
-        return {BOUND: Measurement(len(tokens), settings.shard_size, partial(causal, **common))}
+        return {BOUND: Measurement(len(tokens), settings.batch_size, settings.shard_size, partial(causal, **common))}
     common |= {"carry_over": run.carry_over, "seed": settings.seed}
     mathematics = (loaded.subtokenizer, loaded.schedule)
     bound = partial(
         likelihood.masked_likelihood, loaded.network, tokens, *mathematics, num_samples=settings.num_samples, **common
     )
-    plan = {BOUND: Measurement(settings.num_samples, settings.shard_size, bound)}
+    plan = {BOUND: Measurement(settings.num_samples, settings.batch_size, settings.shard_size, bound)}
     if run.num_subtokens > 1:  # else both bounds draw the same masks
         plan[BOUND_TOKENS] = plan[BOUND]._replace(measured=partial(bound, whole_tokens=True))
     if exact := settings.exact:
@@ -115,6 +132,7 @@ def measurements(
         for name in exact.orders:
             plan[name] = Measurement(
                 min(exact.num_sequences, len(tokens)),
+                exact.batch_size,
                 exact.batch_size if settings.shard_size else None,
                 partial(exact_likelihood, loaded.network, tokens, ORDERS[name], *mathematics, **common),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.samplers import SamplerSection
 from mdm_prime.progress import progress
 from mdm_prime.samplers.exact import prior_sample
-from mdm_prime.stages import shards
+from mdm_prime.stages import launch, shards
 from mdm_prime.stages.networks import Loaded, load, tags
 from mdm_prime.stages.workspace import Workspace
 
@@ -30,46 +31,26 @@ def sample(workspace: Workspace, name: str) -> str:
 
     Returns in one line how many samples there are, and what they took.
     """
-    run, device = workspace.config.run(name), workspace.device()
+    run = workspace.config.run(name)
     task, data_folder = workspace.config.task(run.task), layout.data_dir(workspace.root, run.task)
     settings, samplers = task.sampling, task.samplers_of(run.variant)
-    loaded = load(workspace, run, device)
-    prefix = torch.tensor(run.data.encode(data_folder, settings.prefix), dtype=torch.long, device=device)
-    if len(prefix) >= run.data.length:
-        raise UserError(
-            f"tasks.{run.task}.sampling.prefix: has {len(prefix)} tokens; allowed: fewer than length {run.data.length}"
-        )
     array, description = layout.sample_files(workspace.root, name)
-    kept = array.parent.parent / f".{array.parent.name}-shards"
-    sampling = settings.model_dump(mode="json")
-    params = sampling | {"samplers": [sampler.model_dump(mode="json") for sampler in samplers]}
-    with (
-        tracking.stage(
-            workspace.results, stage="sample", name=name, params=params, tags=tags(workspace, run)
-        ) as tracked,
-        progress(f"sample {name}", settings.num_samples * len(samplers)) as update,
-    ):
-        drawn, rows, used = [], [], []
-        for number, sampler in enumerate(samplers):
-
-            def report(done: int, base: int = number * settings.num_samples, of: str = sampler.name) -> None:
-                update(base + done, f"samples ({of})")
-
-            parts = shards.ranges(settings.num_samples, settings.shard_size)
-            identity = shards.identity(
-                loaded, sampler=sampler.model_dump(mode="json"), sampling=sampling, prefix=prefix.tolist()
-            )
-            finished = shards.resume(kept / str(number), identity, len(parts))
-            used.append(finished)
-            for index in finished.claimed():
-                x, nfe = draw(loaded, run, sampler, parts[index], settings.batch_size, settings.seed, prefix, report)
-                finished.save(index, x=as_stored(run, x), nfe=nfe.numpy())
-            found = finished.joined()
+    params = settings.model_dump(mode="json") | {"samplers": [sampler.model_dump(mode="json") for sampler in samplers]}
+    with tracking.stage(
+        workspace.results, stage="sample", name=name, params=params, tags=tags(workspace, run)
+    ) as tracked:
+        if task.devices > 1:
+            launch.on_devices(workspace, "sample", name)
+        loaded, finished = share(workspace, name)
+        drawn, rows = [], []
+        for sampler, parts in zip(samplers, finished, strict=True):
+            found = parts.joined()
             drawn.append(found["x"])
             rows.append(_row(run, sampler, found["nfe"]) | {"texts": run.data.decode(data_folder, found["x"])})
         files.save_array(array, np.stack(drawn))
         head = {key: value for key, value in loaded.facts.items() if key not in ("parameters", "train_tokens", "base")}
         counts: dict[str, Any] = {"num_samples": settings.num_samples, "length": run.data.length}
+        prefix = run.data.encode(data_folder, settings.prefix)
         counts |= {"prefix": settings.prefix, "prefix_tokens": len(prefix)}
         files.write_json(description, head | counts | {"samplers": rows})
         for key in ("nfe", "idle_steps"):
@@ -82,12 +63,54 @@ def sample(workspace: Workspace, name: str) -> str:
         if run.on_images:
             from mdm_prime.stages.sample_images import write_views
 
-            write_views(workspace, run, loaded, device)
-    for finished in used:
-        finished.remove()
-    shards.remove_unused(kept)
+            write_views(workspace, run, loaded)
+    for parts in finished:
+        parts.remove()
+    shards.remove_unused(_parts_folder(workspace, name))
     said = ", ".join(f"{row['name']} with {row['nfe_mean']:.4g} network evaluations" for row in rows)
     return f"{name}: {settings.num_samples} samples by {said} each"
+
+
+def share(workspace: Workspace, name: str) -> tuple[Loaded, list[shards.Shards]]:
+    """A run's network and the samples of each of its samplers, in parts; other processes may draw some of them.
+
+    Raises UserError for a prefix that leaves nothing to draw.
+    """
+    run, device = workspace.config.run(name), workspace.device()
+    task, data_folder = workspace.config.task(run.task), layout.data_dir(workspace.root, run.task)
+    settings, samplers = task.sampling, task.samplers_of(run.variant)
+    loaded = load(workspace, run, device)
+    prefix = torch.tensor(run.data.encode(data_folder, settings.prefix), dtype=torch.long, device=device)
+    if len(prefix) >= run.data.length:
+        raise UserError(
+            f"tasks.{run.task}.sampling.prefix: has {len(prefix)} tokens; allowed: fewer than length {run.data.length}"
+        )
+    size = settings.shard_size or shards.fair_size(settings.num_samples, settings.batch_size, task.devices)
+    parts = shards.ranges(settings.num_samples, size)
+    every = []
+    with progress(f"sample {name}", settings.num_samples * len(samplers)) as update:
+        for number, sampler in enumerate(samplers):
+
+            def report(done: int, base: int = number * settings.num_samples, of: str = sampler.name) -> None:
+                update(base + done, f"samples ({of})")
+
+            identity = shards.identity(
+                loaded,
+                sampler=sampler.model_dump(mode="json"),
+                sampling=settings.model_dump(mode="json"),
+                prefix=prefix.tolist(),
+            )
+            finished = shards.resume(_parts_folder(workspace, name) / str(number), identity, len(parts))
+            every.append(finished)
+            for index in finished.claimed():
+                x, nfe = draw(loaded, run, sampler, parts[index], settings.batch_size, settings.seed, prefix, report)
+                finished.save(index, x=as_stored(run, x), nfe=nfe.numpy())
+    return loaded, every
+
+
+def _parts_folder(workspace: Workspace, name: str) -> Path:
+    array, _ = layout.sample_files(workspace.root, name)
+    return array.parent.parent / f".{array.parent.name}-shards"
 
 
 def draw(

@@ -22,12 +22,12 @@ COMPLETIONS = 3  # of each image in the imputation figure
 PATH_FRAMES = 9  # in the denoising strip, the finished image included
 
 
-def write_views(workspace: Workspace, run: Run, loaded: Loaded, device: torch.device) -> None:
+def write_views(workspace: Workspace, run: Run, loaded: Loaded) -> None:
     """Completes held-out images and follows the first samples, both by the run's last sampler.
 
     Writes layout.imputation_file and layout.path_file.
     """
-    task = workspace.config.task(run.task)
+    task, device = workspace.config.task(run.task), next(loaded.network.parameters()).device
     settings, sampler = task.sampling, task.samplers_of(run.variant)[-1]
     tokens = workspace.tokens(run.task, "heldout")
     shown = min(settings.shown, len(tokens))

@@ -169,6 +169,11 @@ def ranges(total: int, size: int | None) -> list[range]:
     return [range(start, min(start + (size or total), total)) for start in range(0, total, size or total)]
 
 
+def fair_size(total: int, batch_size: int, devices: int) -> int | None:
+    """How many each of several devices computes, in whole batches; None for one device, which needs no parts."""
+    return None if devices == 1 else -(-total // (batch_size * devices)) * batch_size
+
+
 def identity(loaded: Loaded, **settings: Any) -> dict[str, Any]:
     """What parts that a network computes depend on, apart from the code: its run, data and weights, and settings."""
     return {"digest": loaded.described["digest"], "weights": weights_hash(loaded.network), **settings}

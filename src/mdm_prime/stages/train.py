@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mdm_prime import files, tracking
 from mdm_prime.core.noise import Noise
@@ -18,6 +21,7 @@ from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
 from mdm_prime.progress import progress
+from mdm_prime.stages import launch
 from mdm_prime.stages.networks import (
     IN_TRAINING,
     check_memory,
@@ -29,22 +33,62 @@ from mdm_prime.stages.networks import (
     tags,
 )
 from mdm_prime.stages.workspace import Workspace
-from mdm_prime.training import checkpoint, loop, losses
+from mdm_prime.training import checkpoint, loop, losses, processes
+
+STATE = "state.safetensors"  # of an unfinished training, beside what it will be
 
 
 def train(workspace: Workspace, name: str) -> None:
     """Trains one run, from its saved state if there is one, and writes layout.run_files."""
-    run, device = workspace.config.run(name), workspace.device()
+    run = workspace.config.run(name)
     if run.checkpoint is not None:
         raise UserError(f"{name}: has a checkpoint; import it: {workspace.hint('import', name)}")
+    if workspace.config.task(run.task).devices > 1:
+        launch.on_devices(workspace, "train", name)
+    else:
+        share(workspace, name)
+
+
+def share(workspace: Workspace, name: str) -> None:
+    """Trains one run in this process, or takes part in its training; the first process writes what it makes."""
+    run, device = workspace.config.run(name), workspace.device()
     tokens, meta = workspace.tokens(run.task, "train"), workspace.meta(run.task)
-    output = layout.network_dir(workspace.root, name)
-    state = output / "state.safetensors"
     digest = identity(run, meta)
     check_memory(run, run.network, device, IN_TRAINING)
     torch.manual_seed(run.seed)
     network = run.network.build(run.shape).to(device)
     torch.set_deterministic_debug_mode("warn")
+    with processes.joined(device) as those, _StopOnSignal() as stop:
+        trained = partial(
+            loop.train,
+            network,
+            tokens,
+            loss_of(run),
+            run.training,
+            seed=run.seed,
+            digest=digest,
+            state_file=layout.network_dir(workspace.root, name) / STATE,
+            device=device,
+            blocks_at=run.network.blocks_at,
+            prepare=preparation_of(run),
+            stop=stop,
+            processes=those,
+        )
+        if those.first:
+            _train_and_write(workspace, run, network, meta, trained)
+        else:
+            trained()
+
+
+def _train_and_write(
+    workspace: Workspace,
+    run: Run,
+    network: nn.Module,
+    meta: Mapping[str, Any],
+    trained: Callable[..., tuple[dict[str, Tensor], list[loop.Progress]]],
+) -> None:
+    """Calls `trained`, shows and tracks its progress, and writes what it returns."""
+    output, name = layout.network_dir(workspace.root, run.name), run.name
     with (
         tracking.stage(
             workspace.results,
@@ -54,7 +98,6 @@ def train(workspace: Workspace, name: str) -> None:
             tags=tags(workspace, run),
         ) as tracked,
         progress(f"train {name}", run.training.steps) as update,
-        _StopOnSignal() as stop,
     ):
         rows: list[tuple[float, int]] = []
 
@@ -67,21 +110,8 @@ def train(workspace: Workspace, name: str) -> None:
             update(row.step, f"{minimised(run)} {row.loss:.4f}, {values.get('tokens_per_second', 0):,.0f} tokens/s")
             tracked.metric(row.step, values)
 
-        average, history = loop.train(
-            network,
-            tokens,
-            loss_of(run),
-            run.training,
-            seed=run.seed,
-            digest=digest,
-            state_file=state,
-            device=device,
-            blocks_at=run.network.blocks_at,
-            prepare=preparation_of(run),
-            report=report,
-            stop=stop,
-        )
-        weights = output / "weights.safetensors"
+        average, history = trained(report=report)
+        weights, digest = output / "weights.safetensors", identity(run, meta)
         checkpoint.save(weights, average, {"digest": digest, "run": run.model_dump(mode="json")})
         _write_history(layout.history_file(workspace.root, name), history)
         described = facts(run, network, history[-1].train_tokens) | {
@@ -96,7 +126,7 @@ def train(workspace: Workspace, name: str) -> None:
         files.write_json(output / "run.json", described)
         tracked.link("weights", weights)
         tracked.artifact(output / "run.json")
-    state.unlink()
+    (output / STATE).unlink()
 
 
 def preparation_of(run: Run) -> Callable[[Tensor, Noise], Tensor]:
@@ -125,13 +155,17 @@ def _write_history(path: Path, history: list[loop.Progress]) -> None:
 
 
 class _StopOnSignal:
-    """Inside the block SIGTERM and Ctrl-C only set a flag, so that the state can be saved; call it to read the flag."""
+    """Inside the block SIGTERM and Ctrl-C only set a flag, so that the state can be saved; call it to read the flag.
+
+    So does the end of the process that has launched this one among several.
+    """
 
     def __init__(self) -> None:
         self.stopping = False
+        self.parent = os.getppid() if processes.STORE in os.environ else None
 
     def __call__(self) -> bool:
-        return self.stopping
+        return self.stopping or self.parent not in (None, os.getppid())
 
     def _stop(self, number: int, frame: object) -> None:
         self.stopping = True

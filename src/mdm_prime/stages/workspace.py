@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,9 +56,12 @@ class Workspace:
         if compute.device == "cpu" or not torch.cuda.is_available():
             memory.keep_freed()
             return torch.device("cpu")
+        if (rank := os.environ.get("LOCAL_RANK")) is not None:  # one of several processes, a GPU each
+            torch.cuda.set_device(int(rank))
+            return torch.device("cuda", int(rank))
         if (count := torch.cuda.device_count()) == 1:
             return torch.device("cuda")
-        return torch.device("cuda", gpus.take(self.results, count))
+        return torch.device("cuda", *gpus.take(self.results, count))
 
     def tokens(self, task: str, split: str) -> NDArray[np.unsignedinteger]:
         """(N, L) memory-mapped tokens of a split. Raises UserError when they are missing or another shape."""

@@ -14,6 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mdm_prime.errors import UserError
 
+STORE = "MDM_PRIME_STORE"  # environment: a file through which the processes of one machine find each other
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -40,7 +42,7 @@ class Processes:
         """The module, which leaves the mean over all processes in the gradients after each backward pass."""
         if self.count == 1:
             return objective
-        return DistributedDataParallel(objective, broadcast_buffers=False, gradient_as_bucket_view=True)
+        return DistributedDataParallel(objective, gradient_as_bucket_view=True)
 
     def last_adds_up(self, objective: nn.Module, last: bool) -> AbstractContextManager[object]:
         """Inside, a backward pass keeps its gradients to itself unless it is the last one of a step."""
@@ -81,7 +83,12 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if not started():
         yield ALONE
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    if store := os.environ.get(STORE):
+        rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        dist.init_process_group(backend, init_method=f"file://{store}", rank=rank, world_size=count)
+    else:
+        dist.init_process_group(backend)  # torchrun's environment
     processes = Processes(dist.get_rank(), dist.get_world_size())
     try:
         yield processes
