@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdm_prime.core.masking import stratified_times
@@ -25,9 +27,8 @@ def run_of(scale: str, name: str, **training: object) -> Run:
     return run.model_copy(update={"training": run.training.model_copy(update=training)})
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("cifar10/l1/seed0", 113_989_536), ("text/l1/seed0", 169_626_449)])
-def test_parameters_of_the_papers_networks(name: str, parameters: int) -> None:
-    assert trace(run_of("paper", name, micro_batch_size=1), bfloat16=True).parameters == parameters
+def test_parameters_of_the_papers_network_for_images() -> None:
+    assert trace(run_of("paper", "cifar10/l1/seed0", micro_batch_size=1), bfloat16=True).parameters == 113_989_536
 
 
 def test_the_papers_text_network_without_embeddings_has_92_million_parameters() -> None:
@@ -72,7 +73,8 @@ def test_memory_grows_evenly_where_the_loss_is_in_chunks() -> None:
     run = run_of("gpu", "text/l2/seed0", batch_size=64, micro_batch_size=64)
     run = run.model_copy(update={"network": run.network.model_copy(update=small)})
     told = trace(run, bfloat16=True)
-    counted = tracing._step(run, 64, bfloat16=True)
+    with FakeTensorMode():
+        counted = tracing._pass(run.network.build(run.shape), run, 64, bfloat16=True, kept=False)
     assert told.memory - 16 * told.parameters == pytest.approx(counted.peak, rel=0.01)
 
 
@@ -101,10 +103,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc says how much memory a process has")
-@pytest.mark.parametrize(("name", "size"), [("text/l4/seed0", 400), ("photos/l2/seed0", 600), ("toy/l2/seed0", 99_000)])
+@pytest.mark.parametrize(("name", "size"), [("text/l4/seed0", 200), ("photos/l2/seed0", 200)])
 def test_memory_is_what_real_steps_take(name: str, size: int) -> None:
-    """Some 500 MB, one thread; the C library keeps a part of what is freed."""
+    """Some 200 MB, on one thread; the C library gives back what is freed, which it keeps by default."""
     command = [sys.executable, "-c", STEPS, str(PROJECT / "params/default.yaml"), name, str(size)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    settings = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
     told = trace(run_of("default", name, batch_size=2 * size, micro_batch_size=size), bfloat16=False).memory
-    assert told == pytest.approx(int(done.stdout), rel=0.15)
+    assert told == pytest.approx(int(done.stdout), rel=0.08)

@@ -194,15 +194,16 @@ def _print(config: Config, plan: Plan) -> None:
             "too small" if row.memory > capacity.get(device, float("inf")) else span(seconds)
             for device, seconds in row.seconds.items()
         ]
-        numbers = f"{row.parameters:,}", short(row.tokens), short(row.flops.get("train", 0)), decimal(row.memory)
-        table.add_row(row.run, *numbers, decimal(row.disk), *times, ", ".join(row.done))
+        numbers = f"{row.parameters:,}", short(row.tokens), short(row.flops.get("train", 0))
+        table.add_row(row.run, *numbers, decimal(row.memory), decimal(row.disk), *times, ", ".join(row.done))
     table.add_section()
     sums = {device: sum(row.seconds[device] for row in plan.rows) for device in devices}
     sums[HERE] /= plan.side_by_side
     tokens, flops = sum(row.tokens for row in plan.rows), sum(row.flops.get("train", 0) for row in plan.rows)
     largest, disk = max(row.memory for row in plan.rows), sum(row.disk for row in plan.rows)
-    numbers = "", short(tokens), short(flops), decimal(largest), decimal(disk)
-    table.add_row("all", *numbers, *map(span, sums.values()), "")
+    table.add_row(
+        "all", "", short(tokens), short(flops), decimal(largest), decimal(disk), *map(span, sums.values()), ""
+    )
     console = Console(width=None if Console().is_terminal else 190)
     console.print(table)
     console.print(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,6 +19,7 @@ from mdm_prime.stages import memory
 
 LONGEST = 0.5  # seconds of a call by its number of operations: a longer one is not computed to be timed
 
+_TRACED: dict[Any, Traced] = {}
 _STARTED = [0.0]  # seconds that this process took until it could compute
 
 
@@ -64,13 +65,23 @@ def device_of(compute: Compute) -> torch.device:
 def price(compute: Compute, job: Job) -> Priced:
     """All that a run takes, whatever is done of it."""
     device = device_of(compute)
-    on_gpu = compute.device == "cuda" or device.type == "cuda"
-    precision = job.run.training.precision
-    traced = trace(job.run, bfloat16=precision == "bfloat16" or (precision == "auto" and on_gpu))
+    traced = _traced(job, on_gpu=compute.device == "cuda" or device.type == "cuda")
     machine = _machine(device)
     parts = work(job.task, job.run, traced, job.heldout)
     seconds = [_seconds(job, part, machine, device) for part in parts]
     return Priced(traced, parts, seconds, machine, _STARTED[0])
+
+
+def _traced(job: Job, *, on_gpu: bool) -> Traced:
+    """What `trace` counts, once for runs that differ in their data or for how long they are trained."""
+    run = job.run
+    precision = run.training.precision
+    bfloat16 = precision == "bfloat16" or (precision == "auto" and on_gpu)
+    training = run.training.model_copy(update={"steps": 1, "warmup_steps": 0})
+    key = (run.network, run.shape, run.model, run.carry_over, training, bfloat16, job.task.devices)
+    if key not in _TRACED:
+        _TRACED[key] = trace(run, bfloat16=bfloat16, devices=job.task.devices)
+    return _TRACED[key]
 
 
 @cache

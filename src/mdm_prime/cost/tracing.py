@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from mdm_prime.core import chunks
 from mdm_prime.core.noise import BatchNoise
@@ -48,25 +48,30 @@ class Traced(NamedTuple):
     memory: int
 
 
-def trace(run: Run, *, bfloat16: bool) -> Traced:
-    """Counts a step of a run's training; with `bfloat16` by autocast, as on a GPU."""
-    training = run.training
-    size = training.micro_batch_size or training.batch_size
-    few = max(1, 2 * chunks.MAX_LOGITS // (run.length * run.vocab_size))  # so many that their loss has two chunks
-    if size <= 2 * few:
-        step = _step(run, size, bfloat16=bfloat16)
-        peak = step.peak
-    else:  # every chunk is the same, and the rest grows evenly
-        step, less = _step(run, 2 * few, bfloat16=bfloat16), _step(run, few, bfloat16=bfloat16)
-        peak = less.peak + (step.peak - less.peak) * (size - few) // few
-    chunked = step.size * run.length * run.vocab_size > chunks.MAX_LOGITS
-    unasked = run.length * (1 - asked(run)) * step.logits
+def trace(run: Run, *, bfloat16: bool, devices: int = 1) -> Traced:
+    """Counts a step of a run's training as one of `devices` takes it; with `bfloat16` by autocast, as on a GPU."""
+    own = -(-run.training.batch_size // devices)  # of the batch
+    size = min(own, run.training.micro_batch_size or own)
+    kept = size < own or devices > 1  # gradients that are there before a pass
+    few = max(1, 2 * chunks.MAX_LOGITS // (run.length * run.vocab_size))  # sequences whose loss has about two chunks
+    with FakeTensorMode():
+        network = run.network.build(run.shape)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        if size <= 2 * few:
+            step = _pass(network, run, size, bfloat16=bfloat16, kept=kept)
+            peak = step.peak
+        else:  # each further chunk is the same, and the rest grows evenly
+            less, step = (_pass(network, run, count, bfloat16=bfloat16, kept=kept) for count in (few, 2 * few))
+            peak = less.peak + (step.peak - less.peak) * (size - few) // few
+        body, logits = _evaluated(network.eval(), run)
+    computed = 4 if step.size * run.length * run.vocab_size > chunks.MAX_LOGITS else 3  # times; see core.chunks
+    unasked = run.length * (1 - asked(run)) * logits
     return Traced(
-        parameters=step.parameters,
-        body=step.body,
-        logits=step.logits,
-        training=step.flops / step.size - unasked * (4 if chunked else 3),  # those of a chunk are computed twice
-        memory=step.parameters * (IN_TRAINING - GRADIENT) + peak,
+        parameters=parameters,
+        body=body,
+        logits=logits,
+        training=step.flops / step.size - unasked * computed,
+        memory=parameters * (IN_TRAINING - GRADIENT) + peak,
     )
 
 
@@ -86,48 +91,37 @@ def _some_masked(schedule: Schedule, t: Tensor, num_subtokens: int) -> Tensor:
 # ---- tensors without content ----------------------------------------------------------------------------------------
 
 
-class _Step(NamedTuple):
-    """A pass of `size` sequences; peak: bytes of the gradients and all that it makes, flops: of all sequences."""
+class _Pass(NamedTuple):
+    """A loss and its gradient of `size` sequences: operations of all, most bytes of gradients and what is made."""
 
-    parameters: int
     size: int
-    body: float
-    logits: float
-    flops: float
+    flops: int
     peak: int
 
 
-def _step(run: Run, size: int, *, bfloat16: bool) -> _Step:
-    with FakeTensorMode():
-        network = run.network.build(run.shape)
-        x, t = torch.zeros(size, run.length, dtype=torch.long), torch.full((size,), 0.5)
-        parameters = list(network.parameters())
-        accumulating = run.training.micro_batch_size not in (None, run.training.batch_size)
-        if accumulating:  # from the second pass of a step on the gradients of the first are there
-            for parameter in parameters:
-                parameter.grad = torch.zeros_like(parameter)
-        count = sum(parameter.numel() for parameter in parameters)
-        set_keys(network, torch.zeros(size, dtype=torch.long))
-        loss, noise = loss_of(run), BatchNoise(torch.Generator(), size)
-        counter = FlopCounterMode(display=False)
-        with _Everywhere(), _Live() as live, counter:
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                value = loss(network, x, t, noise).sum()
-            value.backward()  # type: ignore[no-untyped-call]
-        peak = live.peak + GRADIENT * count * accumulating
-        body, logits = _evaluated(network.eval(), run)
-    return _Step(count, size, body, logits, counter.get_total_flops(), peak)
+def _pass(network: nn.Module, run: Run, size: int, *, bfloat16: bool, kept: bool) -> _Pass:
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter) if kept else None
+    x, t = torch.zeros(size, run.length, dtype=torch.long), torch.full((size,), 0.5)
+    set_keys(network, torch.zeros(size, dtype=torch.long))
+    noise = BatchNoise(torch.Generator(), size)
+    with _Everywhere(), _Counter() as counter:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            value = loss_of(run)(network, x, t, noise).sum()
+        value.backward()
+    gradients = sum(parameter.numel() for parameter in network.parameters()) * GRADIENT
+    return _Pass(size, counter.flops, counter.peak + gradients * kept)
 
 
-def _evaluated(network: nn.Module, run: Run) -> tuple[float, float]:
-    """See Traced.body and Traced.logits; within FakeTensorMode."""
+def _evaluated(network: nn.Module, run: Run) -> tuple[int, int]:
+    """See Traced.body and Traced.logits."""
     y = torch.zeros(1, run.length, run.num_subtokens, dtype=torch.long)
     where = torch.ones(y.shape[:2], dtype=torch.bool)
     layer: nn.Linear | None = getattr(network, "logits_layer", None)
     hidden = {} if layer is None else {"hidden": True}
-    with _Everywhere(), FlopCounterMode(display=False) as counter, torch.no_grad():
+    with _Everywhere(), _Counter() as counter, torch.no_grad():
         network(y, torch.zeros(1), where, **hidden)
-    return counter.get_total_flops(), 0 if layer is None else 2 * layer.weight.numel()
+    return counter.flops, 0 if layer is None else 2 * layer.weight.numel()
 
 
 class _Everywhere(TorchFunctionMode):
@@ -145,21 +139,26 @@ class _Everywhere(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-class _Live(TorchDispatchMode):
-    """Bytes of the tensors that are made inside of the block and still there: `now`, and the most at any time, `peak`.
+class _Counter(TorchDispatchMode):
+    """Counts operations as torch's FlopCounterMode does, and bytes of the tensors that are made inside of the block.
 
-    What the kernels themselves allocate is not seen.
+    Attributes:
+        flops: of all calls.
+        now, peak: bytes of what was made and is still there, and the most at any time. What the kernels themselves
+            allocate is not seen.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = self.now = self.peak = 0
         self._seen = weakref.WeakSet[torch.UntypedStorage]()
 
     def __torch_dispatch__(
-        self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
+        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         made = func(*args, **(kwargs or {}))
+        if (count := flop_registry.get(func._overloadpacket)) is not None:
+            self.flops += count(*args, **(kwargs or {}), out_val=made)
         for tensor in tree_leaves(made):
             if isinstance(tensor, Tensor) and (storage := tensor.untyped_storage()) not in self._seen:
                 self._seen.add(storage)

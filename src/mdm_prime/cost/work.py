@@ -70,6 +70,7 @@ def _evaluation(task: Task, run: Run, traced: Traced, heldout: int | None) -> It
 
 def _sampling(task: Task, run: Run, traced: Traced) -> Iterator[Work]:
     settings, samplers = task.sampling, task.samplers_of(run.variant)
+    steps: float
     for number, sampler in enumerate(samplers):
         more = completed_and_followed(run, settings.shown) if run.on_images and sampler is samplers[-1] else 0
         total = settings.num_samples + more

@@ -43,7 +43,7 @@ def metadata(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(path: Path, device: torch.device | str) -> Iterator[safe_open]:
+def _opened(path: Path, device: torch.device | str) -> Iterator[Any]:
     with files.one_line(path, "not a checkpoint"):
         with files.reading(path):
             pass
@@ -51,7 +51,7 @@ def _opened(path: Path, device: torch.device | str) -> Iterator[safe_open]:
             yield file
 
 
-def _metadata(file: safe_open) -> dict[str, Any]:
+def _metadata(file: Any) -> dict[str, Any]:
     found = json.loads((file.metadata() or {})["json"])
     if not isinstance(found, dict):
         raise ValueError("metadata that are no mapping")
