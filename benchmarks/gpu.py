@@ -47,16 +47,16 @@ def parts(options: argparse.Namespace, device: torch.device) -> Iterator[Part]:
     """All that is measured, the most wanted first."""
     quick = options.quick
     scale = config.load(ROOT / f"params/{'smoke' if quick else 'paper'}.yaml")
-    images = "digits" if quick else "cifar10"
-    sizes = {"text": (2, 4) if quick else (32, 64), images: (2, 4) if quick else (64, 128)}
-    for task, models in (("text", ("l1", "l4")), (images, ("l1", "l2"))):
+    texts, images = ("l1", "l2") if quick else ("l1", "l4"), "digits" if quick else "cifar10"
+    sizes = {"text": (2,) if quick else (32, 64), images: (2,) if quick else (64, 128)}
+    for task, models in (("text", texts), (images, ("l3", "mixture") if quick else ("l1", "l2"))):
         for compiled in (False,) if quick else (False, True):
             for model in models:
                 for size in sizes[task][:1] if compiled else sizes[task]:
                     name = f"{task}/{model}/seed0"
                     said = f"step {name}, {size} sequences{', compiled' if compiled else ''}"
                     yield said, lambda n=name, s=size, c=compiled: step(scale, n, s, c, device, options.seconds)
-    for model in ("l1", "l4"):
+    for model in texts:
         name = f"text/{model}/seed0"
         yield f"samples {name}", lambda n=name: samples(scale, n, device, 4 * options.seconds)
     default = config.load(ROOT / f"params/{'smoke' if quick else 'default'}.yaml")
