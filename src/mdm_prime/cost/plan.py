@@ -74,7 +74,7 @@ def chosen(config: Config, target: str | None) -> list[Run]:
     runs = [run for task in config.tasks for run in config.runs(task)]
     found = [run for run in runs if target is None or f"{run.name}/".startswith(f"{target.strip('/')}/")]
     if not found:
-        names = [*config.tasks, *(run.name for run in runs)]
+        names = [run.name for run in runs if run.task == str(target).partition("/")[0]] or list(config.tasks)
         raise UserError(f"plan: {target!r} is not in scale {config.scale!r}; {allowed(str(target), names)}")
     return found
 
