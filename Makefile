@@ -45,7 +45,7 @@ doctor: setup  ## What would fail on this machine, and how to mend it
 
 .PHONY: lock
 lock: | $(UV)  ## Pin the newest versions that pyproject.toml allows and the lock does not exclude
-	$(UV) pip compile pyproject.toml --quiet --all-extras --universal --generate-hashes --no-header --no-annotate \
+	$(UV) pip compile pyproject.toml --quiet --extra pipeline --extra dev --universal --generate-hashes --no-header --no-annotate \
 		--python-version 3.11 -o requirements.lock
 
 # ---- results --------------------------------------------------------------------------------------------------------
@@ -110,8 +110,12 @@ quick: lint  ## Lint, types, and the tests without pipelines, servers and checkp
 	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not pipeline and not browser" --ignore tests/tracking --ignore tests/official
 
 .PHONY: attack
-attack: smoke  ## Damaged files, hostile input and kills, about 1,100 of them, on the results of make smoke (SEED=0)
+attack: smoke  ## Damaged files, hostile input and kills, about 1,400 of them, on the results of make smoke (SEED=0)
 	PYTHONPATH=tests:tests/official python tests/attack.py --seed $(or $(SEED),0)
+
+.PHONY: test-slurm
+test-slurm: setup  ## The smoke scale through a real Slurm on this machine, as root, beside a local run (15 minutes)
+	python tests/slurm.py $(ARGS)
 
 .PHONY: lint
 lint: setup  ## Lint and types only

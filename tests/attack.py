@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import logging
@@ -137,6 +138,79 @@ def results(folder: Path, scale: str = "smoke") -> Attack:
     return attack
 
 
+def forged(folder: Path, scale: str = "smoke") -> Attack:
+    """A result JSON says what it should not, and every record has its new hash; a stage that reads it is called."""
+    params = Path(f"params/{scale}.yaml")
+    root = shutil.copytree(f"results/{scale}", folder / scale, copy_function=shutil.copy2)
+    made = Made(root, stages(config.load(params)), {})
+    reading: dict[str, dict[str, Any]] = {}  # by kind of file and stage, so that many runs count once
+    for stage in made.repetitions:
+        for path in stage.inputs:
+            if path.endswith(".json") and not path.endswith("tokenizer.json"):
+                reading.setdefault(f"{Path(path).name} {stage.stage.name}", {})[path] = stage
+    records = {path: path.read_text() for path in root.glob("made/**/*.json")}
+
+    def attack(chance: random.Random) -> str | None:
+        name, stage = chance.choice(list(reading[chance.choice(list(reading))].items()))
+        path = root / name
+        before = {file: file.read_bytes() for file in (path, *(root / output for output in stage.outputs))}
+        path.write_text(_with_a_wrong_value(json.loads(before[path]), chance))
+        hashes = [hashlib.sha256(content).hexdigest() for content in (before[path], path.read_bytes())]
+        for record, text in records.items():
+            if hashes[0] in text:
+                record.write_text(text.replace(*hashes))
+        try:
+            said = command("--params", str(params), "--results", str(folder), *stage.command.split())
+            if said is None:
+                other = [file.name for file in before if file != path and file.read_bytes() != before[file]]
+                assert not other, f"{stage.command} made another {other[0]} of {name}: {path.read_text()[:500]}"
+        finally:
+            for file, content in before.items():
+                file.write_bytes(content)
+            for record, text in records.items():
+                record.write_text(text)
+        return said
+
+    return attack
+
+
+OPEN = ("corpus", "config")  # mappings in a result whose keys are their writer's own
+UNKNOWN = ("entropy_per_token", "heldout_bytes", "classifier_accuracy", "source")  # may be null anywhere
+
+
+def _with_a_wrong_value(content: Any, chance: random.Random) -> str:
+    """JSON in which a key is missing or unknown, or a value is of another type or no number."""
+    places = list(_places(content))
+    while True:
+        holder, key = chance.choice(places)
+        kind = chance.choice(["missing", "unknown", "another", "another"])
+        if kind == "missing" and isinstance(holder, dict):
+            del holder[key]
+        elif kind == "unknown" and isinstance(holder, dict):
+            holder["unknown"] = 1
+        elif kind == "another" and isinstance(holder[key], int | float) and chance.random() < 0.4:
+            holder[key] = "NO NUMBER"
+            number = chance.choice(["NaN", "Infinity", "-Infinity", "1e999"])
+            return json.dumps(content).replace('"NO NUMBER"', number)
+        elif kind == "another":
+            value = chance.choice([None, "5", True, [5], {"a": 5}])
+            if type(value) is type(holder[key]) or (value is None and key in UNKNOWN):
+                continue
+            holder[key] = value
+        else:
+            continue
+        return json.dumps(content)
+
+
+def _places(content: Any) -> Iterator[tuple[Any, Any]]:
+    """Every mapping and list of a file with each of its keys."""
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in items:
+        yield content, key
+        if key not in OPEN:
+            yield from _places(value)
+
+
 def params(folder: Path) -> Attack:
     """A value or a key of a params file is another, or the text itself is damaged."""
     text = Path("params/smoke.yaml").read_text(encoding="utf-8")
@@ -238,7 +312,14 @@ def kills(folder: Path) -> Attack:
     return attack
 
 
-KINDS: dict[Callable[[Path], Attack], int] = {results: 300, params: 300, checkpoints: 200, journals: 300, kills: 5}
+KINDS: dict[Callable[[Path], Attack], int] = {
+    results: 300,
+    forged: 300,
+    params: 300,
+    checkpoints: 200,
+    journals: 300,
+    kills: 5,
+}
 
 
 def campaign(seed: int, share: float = 1.0) -> tuple[dict[str, Counter[str]], list[str]]:

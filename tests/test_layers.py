@@ -28,16 +28,17 @@ ALLOWED: dict[str, set[str]] = {
     "files": {"errors", "hints"},
     "core": set(),
     "experiment": {"core", "files", "errors", "hints"},
+    "results": {"experiment", "files", "errors", "hints"},
     "networks": {"core", "experiment", "errors", "hints"},
-    "data": {"core", "experiment", "files", "restricted_pickle", "errors", "hints"},
+    "data": {"core", "experiment", "results", "files", "restricted_pickle", "errors", "hints"},
     "samplers": {"core", "experiment", "errors", "hints"},
     "training": {"core", "experiment", "files", "errors", "hints"},
-    "evaluation": {"core", "data", "experiment", "networks", "samplers", "errors", "hints"},
+    "evaluation": {"core", "data", "experiment", "networks", "results", "samplers", "errors", "hints"},
     "official": {"core", "experiment", "training", "files", "restricted_pickle", "errors", "hints"},
     "tracking": {"files", "errors", "hints"},
-    "reporting": {"experiment", "files", "errors", "hints", "tracking"},
+    "reporting": {"experiment", "results", "files", "errors", "hints", "tracking"},
     "stages": PARTS - {"cli", "cost", "engines", "reporting"},
-    "engines": {"experiment", "files", "errors", "hints", "reporting.declared"},  # never what computes
+    "engines": {"experiment", "results", "files", "errors", "hints", "reporting.declared"},  # never what computes
     "cost": PARTS - {"cli", "reporting"},
     "cli": PARTS,
 }
@@ -48,7 +49,7 @@ ONLY_IMPORTER = {
     "dvc": {"engines"},
     "snakemake": {"engines"},
     "torch_fidelity": {"evaluation"},
-    "pydantic": {"experiment", "networks", "data", "samplers", "stages", "tracking"},  # sections, lines of journals
+    "pydantic": {"experiment", "networks", "data", "samplers", "results", "tracking"},  # sections, results, journals
 }
 
 

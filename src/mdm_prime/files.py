@@ -7,6 +7,7 @@ import fcntl
 import glob
 import hashlib
 import json
+import math
 import os
 import stat
 import tempfile
@@ -150,14 +151,23 @@ def reading(path: str | Path) -> Iterator[BufferedReader]:
         yield file
 
 
-def read_json(path: str | Path) -> Any:
-    """Raises UserError when the file is missing, not JSON, or holds NaN or infinity, which nothing here writes."""
-    with one_line(path, "not JSON"), reading(path) as file:
-        return json.loads(file.read().decode("utf-8"), parse_constant=_refuse)
+def read_json(path: str | Path, again: str | None = None) -> Any:
+    """Raises UserError when the file is missing, not JSON, or holds NaN or infinity, which nothing here writes.
+
+    `again` is the command that makes the file. Results are read by mdm_prime.results, which also says what they hold.
+    """
+    with one_line(path, "not JSON", again), reading(path) as file:
+        return json.loads(file.read().decode("utf-8"), parse_constant=_refuse, parse_float=_finite)
 
 
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError(f"{text[:20]} is beyond the largest float")
+    return value
 
 
 def load_array(path: str | Path, again: str | None = None) -> NDArray[Any]:

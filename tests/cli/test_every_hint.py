@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import small_results
 from mdm_prime import hints
 from mdm_prime.cli import main as cli
 from mdm_prime.engines import agreement, dvc, project
@@ -21,6 +22,7 @@ from project_copy import PROJECT, copy_project, typed
 MINE = "params/mine.yaml"
 ROOT = Path("results/mine")  # the scale's; a scale of a user's own
 TEXT, DIGITS = ROOT / "text", ROOT / "digits"
+DIGITS_DATA = small_results.data_set(task="digits", vocab_size=17, length=64, corpus={"name": "made up", "classes": 10})
 WITHOUT_A_SCALE = {  # commands in the package that need none, or a user's choice, and where they stand
     ("mdm-prime pipeline send", "tracking/pipeline.py"),
     ("mdm-prime import-checkpoint", "official/imported.py"),
@@ -41,7 +43,7 @@ def project_of_mine(tmp_path_factory):
         yield folder
 
 
-def json_file(path, **values):
+def json_file(path, values):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(values))
 
@@ -67,25 +69,25 @@ def data_is_missing():
 
 
 def data_is_of_another_shape():
-    json_file(TEXT / "data" / "meta.json", vocab_size=300, sha256="0", task="text")
+    json_file(TEXT / "data" / "meta.json", small_results.data_set(task="text", vocab_size=300, length=16))
     tokens(TEXT / "data" / "heldout.npy", 9, 7)
     return said("evaluate", "text/l2/seed0")
 
 
 def data_is_of_another_vocabulary():
     tokens(TEXT / "data" / "train.npy", 9, 16)
-    json_file(TEXT / "data" / "meta.json", vocab_size=299, sha256="0", task="text")
+    json_file(TEXT / "data" / "meta.json", small_results.data_set(task="text", vocab_size=299, length=16))
     return said("train", "text/l2/seed0")
 
 
 def a_network_is_missing():
-    json_file(TEXT / "data" / "meta.json", vocab_size=300, sha256="0", task="text")
+    json_file(TEXT / "data" / "meta.json", small_results.data_set(task="text", vocab_size=300, length=16))
     tokens(TEXT / "data" / "heldout.npy", 9, 16)
     return said("evaluate", "text/l2/seed0")
 
 
 def weights_are_missing():
-    json_file(TEXT / "networks" / "l2" / "seed0" / "run.json", digest="other")
+    json_file(TEXT / "networks" / "l2" / "seed0" / "run.json", small_results.network())
     return said("evaluate", "text/l2/seed0")
 
 
@@ -101,13 +103,14 @@ def samples_are_missing():
 
 
 def samples_are_damaged():
-    json_file(DIGITS / "samples" / "l3" / "seed0" / "samples.json", samplers=[{}])
+    sampler = small_results.drawn(1.0, kind="first_hitting")
+    json_file(DIGITS / "samples" / "l3" / "seed0" / "samples.json", small_results.samples(sampler))
     (DIGITS / "samples" / "l3" / "seed0" / "samples.npy").write_text("damaged")
     return said("quality", "digits/l3/seed0")
 
 
 def a_classifier_is_missing():
-    json_file(DIGITS / "data" / "meta.json", vocab_size=17, sha256="0", task="digits", corpus={"classes": 10})
+    json_file(DIGITS / "data" / "meta.json", DIGITS_DATA)
     tokens(DIGITS / "samples" / "l3" / "seed0" / "samples.npy", 1, 2, 64)
     return said("quality", "digits/l3/seed0")
 
@@ -135,7 +138,7 @@ def inputs_of_a_figure_are_missing():
 
 
 def arrays_of_a_figure_are_missing():
-    json_file(DIGITS / "data" / "meta.json", vocab_size=17, sha256="0", task="digits", corpus={"classes": 10})
+    json_file(DIGITS / "data" / "meta.json", DIGITS_DATA)
     return said("figure", "image_imputation")
 
 

@@ -5,8 +5,8 @@ import pytest
 from small_images import assert_one_line, batches, make_images, write_batches
 
 from mdm_prime import data, files
-from mdm_prime.data import arrays
 from mdm_prime.data.images.digits import DigitsData
+from mdm_prime.results.data_set import DataSet
 
 images = pytest.fixture(make_images)
 
@@ -24,7 +24,7 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path):
         assert content == (tmp_path / "second" / name).read_bytes()
         assert content != (tmp_path / "other" / name).read_bytes()
     meta = json.loads((tmp_path / "first" / "meta.json").read_text())
-    assert tuple(meta) == arrays.META_KEYS
+    assert tuple(meta) == tuple(DataSet.model_fields)
     assert (meta["task"], meta["vocab_size"], meta["length"]) == ("digits", 17, 64)
     assert (meta["entropy_per_token"], meta["heldout_bytes"]) == (None, None)
     assert meta["corpus"] == {

@@ -8,6 +8,7 @@ from mdm_prime import data
 from mdm_prime.data import arrays, known_entropy
 from mdm_prime.data.known_entropy import KnownEntropyData, MarkovSource
 from mdm_prime.errors import UserError
+from mdm_prime.results.data_set import DataSet
 
 CONFIG = KnownEntropyData(
     kind="known_entropy",
@@ -89,8 +90,8 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path):
     assert train.shape == (400, 3)
     assert train.dtype == np.uint8
     meta = json.loads((tmp_path / "first" / "meta.json").read_text())
-    assert tuple(meta) == arrays.META_KEYS
-    source = known_entropy.load_source(tmp_path / "first")
+    assert tuple(meta) == tuple(DataSet.model_fields)
+    source = known_entropy.load_source(tmp_path / "first", 3)
     assert source.length == 3
     assert meta["entropy_per_token"] == known_entropy.entropy_per_token(source)
     np.testing.assert_array_equal(source.transition, known_entropy.make_source(CONFIG).transition)
@@ -126,7 +127,7 @@ def test_a_damaged_source_is_one_line(tmp_path, damage):
     data.prepare("known_entropy", CONFIG, tmp_path)
     (tmp_path / "source.npz").write_text(damage)
     with pytest.raises(UserError, match=r"source\.npz.*run the pipeline again") as error:
-        known_entropy.load_source(tmp_path)
+        known_entropy.load_source(tmp_path, 3)
     assert "\n" not in str(error.value)
 
 

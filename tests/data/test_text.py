@@ -9,11 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from mdm_prime import data
-from mdm_prime.data import arrays, documents, text
+from mdm_prime.data import documents, text
 from mdm_prime.data import tokenizer as tokenizers
 from mdm_prime.data.documents import Corpus, HubText
 from mdm_prime.data.text import TextData
 from mdm_prime.errors import UserError
+from mdm_prime.results.data_set import DataSet
 
 WORDS = ("sub-token", "mask", "naïve", "Größe", "entropy", "bound", "日本", "loss", "<|endoftext|>", "line\nend", "😀")
 
@@ -59,7 +60,7 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path, own_files):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
     meta = json.loads((tmp_path / "first" / "meta.json").read_text())
-    assert tuple(meta) == arrays.META_KEYS
+    assert tuple(meta) == tuple(DataSet.model_fields)
     assert meta["corpus"]["documents"] == 22
     assert meta["corpus"]["bytes"] == sum(path.stat().st_size for path in own_files)
     assert str(tmp_path) not in json.dumps(meta)

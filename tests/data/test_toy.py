@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from mdm_prime import data
-from mdm_prime.data import arrays, toy
+from mdm_prime.data import toy
 from mdm_prime.data.toy import ToyData
 from mdm_prime.errors import UserError
+from mdm_prime.results.data_set import DataSet
 
 
 def config_of(image, **changes):
@@ -81,7 +82,7 @@ def test_prepare_writes_all_files_and_the_same_bytes_again(tmp_path, drawing):
     assert (density.shape, density.dtype) == ((16, 16), np.float64)
     assert (density[train[:, 0], train[:, 1]] > 0).all()
     meta = json.loads((tmp_path / "first" / "meta.json").read_text())
-    assert tuple(meta) == arrays.META_KEYS
+    assert tuple(meta) == tuple(DataSet.model_fields)
     assert meta["entropy_per_token"] == toy.entropy_per_token(density)
     assert str(tmp_path) not in json.dumps(meta)
 

@@ -12,6 +12,7 @@ from mdm_prime.cli.main import main
 from mdm_prime.engines.made import Made
 from mdm_prime.engines.stages import stages
 from mdm_prime.experiment import config
+from mdm_prime.results.made import Begun
 
 PARAMS = Path(__file__).parents[2] / "params" / "smoke.yaml"
 
@@ -36,7 +37,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = next(found for found in made.repetitions if found.command == "table idle_steps")
     for output in table.outputs:
         files.write_text(results / "smoke" / output, f"{output}\n")
-    made.finish(table, {"command": table.command, "values": {}, "inputs": {}})
+    made.finish(table, Begun(command=table.command, values={}, inputs={}, outside={}))
     return results
 
 

@@ -27,10 +27,10 @@ def test_count_of_idle_steps():
 def test_measured_agrees_with_exact(num_steps, num_subtokens):
     row = measure(schedules.linear(), 32, num_subtokens, num_steps, 400, seed=0)
     exact = expected_idle_steps(num_steps, 32, num_subtokens)
-    assert abs(row["idle_measured"] - exact) <= 4 * row["idle_stderr"]
+    assert abs(row.idle_measured - exact) <= 4 * row.idle_stderr
     if num_steps > 1:
-        assert 0 < row["idle_stderr"] < 0.05 * num_steps
-    assert {key: row[key] for key in ("num_steps", "num_subtokens", "length", "num_sequences")} == {
+        assert 0 < row.idle_stderr < 0.05 * num_steps
+    assert {key: getattr(row, key) for key in ("num_steps", "num_subtokens", "length", "num_sequences")} == {
         "num_steps": num_steps,
         "num_subtokens": num_subtokens,
         "length": 32,

@@ -191,30 +191,29 @@ def test_rows_of_the_default_parameters():
     task = config.load(DEFAULT).task("known_entropy")
     settings = task.oracle
     rows = oracle.oracle_rows(settings, make_source(task.data))
-    known = [row for row in rows if row["source"] == "known_entropy"]
-    bits = [row for row in rows if row["source"] == "copies of one bit"]
-    assert tuple(row["num_subtokens"] for row in known) == settings.num_subtokens
-    assert tuple(row["num_subtokens"] for row in bits) == settings.copies_of_one_bit
+    known = [row for row in rows if row.source == "known_entropy"]
+    bits = [row for row in rows if row.source == "copies of one bit"]
+    assert tuple(row.num_subtokens for row in known) == settings.num_subtokens
+    assert tuple(row.num_subtokens for row in bits) == settings.copies_of_one_bit
     for row in rows:
-        assert row["method"] == "enumeration"
-        assert row["joint_loss_stderr"] == row["nelbo_stderr"] == 0.0
-        values = [row["nelbo"], row["bound_tokens"], *(value["nll"] for value in row["exact"].values())]
+        assert row.method == "enumeration"
+        assert row.joint_loss_stderr == row.nelbo_stderr == 0.0
+        values = [row.nelbo, row.bound_tokens, *(value.nll for value in row.exact.values())]
         assert len(values) == 8
-        assert values == pytest.approx([row["entropy"]] * 8, abs=1e-6)
+        assert values == pytest.approx([row.entropy] * 8, abs=1e-6)
     for row in known[1:]:  # a gap that a network of minutes can show
-        assert row["joint_loss"] < 0.92 * row["entropy"]
-    assert any(row["base"] ** row["num_subtokens"] > row["vocab_size"] for row in known)
+        assert row.joint_loss < 0.92 * row.entropy
+    assert any(row.base**row.num_subtokens > row.vocab_size for row in known)
 
 
 def test_rows_beyond_max_states_are_monte_carlo():
     task = config.load(DEFAULT).task("known_entropy")
     few = task.oracle.model_copy(update={"max_states": 7000, "num_samples": 500})
     rows = oracle.oracle_rows(few, make_source(task.data))
-    methods = {(row["source"], row["num_subtokens"]): row["method"] for row in rows}
+    methods = {(row.source, row.num_subtokens): row.method for row in rows}
     assert methods["known_entropy", 1] == "enumeration"  # 9^4 = 6561 states
     assert methods["known_entropy", 2] == "monte carlo"
-    row = next(row for row in rows if row["method"] == "monte carlo")
-    assert row["states"] == 4**8
-    assert row["nelbo_stderr"] > 0
-    assert (row["bound_tokens"], row["exact"]) == (None, {})
-    assert set(row) == set(rows[-1])
+    row = next(row for row in rows if row.method == "monte carlo")
+    assert row.states == 4**8
+    assert row.nelbo_stderr > 0
+    assert (row.bound_tokens, row.exact) == (None, {})

@@ -73,7 +73,11 @@ def test_every_scale_of_the_project_loads(path: Path) -> None:
         ("tasks.text.training.learning_rate", "0.1", 'tasks.text.training.learning_rate: is "0.1"; should be a valid'),
         ("tasks.text.training.steps", True, "tasks.text.training.steps: is true; should be a valid integer"),
         ("tasks.text.training.steps", 1.5, "tasks.text.training.steps: is 1.5; should be a valid integer"),
-        ("tasks.text.training.compile", "yes", 'tasks.text.training.compile: is "yes"; should be a valid boolean'),
+        (
+            "tasks.text.training.compile",
+            "yes",
+            "tasks.text.training.compile: is \"yes\"; should be 'auto', True or False",
+        ),
         ("tasks.text.models", "l1", 'tasks.text.models: is "l1"; should be a valid list'),
         ("tasks.text.models", [1], "tasks.text.models.0: is 1; should be a valid string"),
         ("tasks.source.oracle.num_subtokens", [[1]], "tasks.source.oracle.num_subtokens.0: is [1]; should be a valid"),

@@ -63,6 +63,7 @@ from mdm_prime import files
 from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.data import DataSection
+from mdm_prime.results.data_set import DataSet
 
 
 class Coins(DataSection):
@@ -77,8 +78,9 @@ class Coins(DataSection):
         x = np.random.default_rng(self.seed).integers(0, 4, (60, self.length)).astype(np.uint8)
         files.save_array(output / "train.npy", x[:40])
         files.save_array(output / "heldout.npy", x[40:])
-        meta = dict.fromkeys(arrays.META_KEYS) | {"task": task, "vocab_size": 4, "length": self.length}
-        arrays.save_meta(output, meta)
+        facts = {"train_sequences": 40, "heldout_sequences": 20, "entropy_per_token": None, "heldout_bytes": None}
+        own = {"task": task, "vocab_size": 4, "length": self.length, "sha256": "0", "corpus": {"name": "coins"}}
+        arrays.save_meta(output, DataSet(**facts, **own))
 """
 IMAGES = """
 from typing import Literal

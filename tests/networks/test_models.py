@@ -3,11 +3,11 @@ import torch
 from torch import nn
 
 from golden_values import golden
+from mdm_prime.core.keyed import set_keys
 from mdm_prime.experiment.shape import Shape
 from mdm_prime.networks.dit import DiTNetwork
 from mdm_prime.networks.mlp import MLPNetwork
 from mdm_prime.networks.modules.dit import DiT
-from mdm_prime.networks.modules.keyed import set_keys
 from mdm_prime.networks.modules.layers import SubtokenEmbedding
 from mdm_prime.networks.modules.mlp import MLP
 

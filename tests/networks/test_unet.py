@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from mdm_prime.core.keyed import set_keys
 from mdm_prime.experiment.shape import Shape
 from mdm_prime.networks.dit import DiTNetwork
 from mdm_prime.networks.mlp import MLPNetwork
 from mdm_prime.networks.modules.classifier import ImageClassifier
-from mdm_prime.networks.modules.keyed import set_keys
 from mdm_prime.networks.modules.unet import UNet
 from mdm_prime.networks.unet import UNetNetwork
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +12,8 @@ import pytest
 
 import attack
 from mdm_prime.engines.made import Made
+from mdm_prime.results.base import Result
+from mdm_prime.results.made import Record
 
 pytestmark = pytest.mark.pipeline
 
@@ -29,6 +32,23 @@ def test_input_of_others(kind: Callable[[Path], attack.Attack], count: int, tmp_
     found = ends(kind, tmp_path, count)
     assert [said for how, said in found if how == attack.FAILED] == []
     assert len({how for how, _ in found}) == 1 + (kind is attack.checkpoints)
+
+
+def test_forged_results(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made)
+    kind = partial(attack.forged, scale="tiny")
+    found = ends(kind, tmp_path / "first", 10)
+    assert [said for how, said in found if how == attack.FAILED] == []
+    assert attack.REFUSED in {how for how, _ in found}
+    of_a_stage = Record.read
+    monkeypatch.setattr(Result, "read", classmethod(unchecked))
+    monkeypatch.setattr(Record, "read", of_a_stage)
+    assert attack.FAILED in {how for how, _ in ends(kind, tmp_path / "second", 10)}
+
+
+def unchecked(kind: type[Result], path: Path, again: str | None = None) -> Result:
+    """What a file holds, taken for good."""
+    return kind.model_construct(**json.loads(path.read_text()))
 
 
 def test_damaged_results(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,8 +111,9 @@ CODE = (  # a file, what stands in it once or first, by what it is replaced, wha
     ("training/loop.py", '"""', '"""Another docstring. ', [], set()),
     (
         "stages/evaluate.py",
-        "        values, estimates = saved(run, found)\n",
-        '        values, estimates = saved(run, found)\n        values["nelbo"] *= 2\n',
+        "        values = saved(loaded.facts, found, estimates)\n",
+        "        values = saved(loaded.facts, found, estimates)\n"
+        '        values = values.model_copy(update={"nelbo": 2 * values.nelbo})\n',
         ["evaluate_toy", *WITH_THE_LIKELIHOOD],
         {"evaluate_toy@l2-0"},
     ),

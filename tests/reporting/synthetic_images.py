@@ -7,7 +7,9 @@ import numpy as np
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.runs import Run
+from mdm_prime.experiment.sections.samplers import SamplerSection
 from mdm_prime.files import write_json
+from mdm_prime.results.models import Model
 
 IMAGE_NATS = {"nelbo": 2.0, "joint_loss": 1.5}  # per token, of every image model
 EULER = [{"kind": "euler", "num_steps": steps, "distribution": "marginals"} for steps in (4, 16)]
@@ -81,13 +83,22 @@ def samplers_of(config: Config, run: Run) -> list[dict[str, object]]:
     """Every sampler of a run with its network evaluations: one less than its steps, or 60."""
     return [
         {
-            "name": sampler.name,
-            **sampler.description,
-            "nfe_mean": (sampler.description["num_steps"] or 61) - 1.0,
+            **described(sampler),
+            "nfe_mean": (steps or 61) - 1.0,
             "nfe_stderr": 0.0,
+            "idle_steps_mean": 1.0 if steps else None,
+            "idle_steps_stderr": 0.0 if steps else None,
+            "texts": None,
         }
         for sampler in config.task(run.task).samplers_of(run.variant)
+        for steps in [sampler.description["num_steps"]]
     ]
+
+
+def described(sampler: SamplerSection) -> dict[str, object]:
+    """What samples.json says of a sampler beside its counts."""
+    said = {key: sampler.description[key] for key in ("kind", "num_steps", "distribution")}
+    return {"name": sampler.name, **said, "settings": sampler.model_dump(mode="json")}
 
 
 def write_quality(config: Config, root: Path, run: Run, facts: dict[str, object]) -> None:
@@ -95,14 +106,19 @@ def write_quality(config: Config, root: Path, run: Run, facts: dict[str, object]
     rows = [
         {
             "sampler": used["name"],
-            **{key: used[key] for key in ("kind", "num_steps", "distribution")},
+            "distribution": used["distribution"],
             "nfe": used["nfe_mean"],
         }
         | metrics(100 / (run.num_subtokens * used["nfe_mean"]) + run.seed)
         for used in samplers_of(config, run)
     ]
     names = {"dataset": run.task, "features": f"{run.task} classifier", "distance_name": f"fd_{run.task}"}
-    write_json(layout.quality_file(root, run.name), facts | names | {"rows": rows})
+    write_json(layout.quality_file(root, run.name), of_model(facts) | names | {"rows": rows})
+
+
+def of_model(facts: dict[str, object]) -> dict[str, object]:
+    """Those of a run's facts that stand in all of its files."""
+    return {key: value for key, value in facts.items() if key in Model.model_fields}
 
 
 def write_images(config: Config, root: Path, run: Run, facts: dict[str, object]) -> None:
@@ -115,7 +131,8 @@ def write_images(config: Config, root: Path, run: Run, facts: dict[str, object])
     data, used = run.data, samplers_of(config, run)
     samples.parent.mkdir(parents=True)
     np.save(samples, np.zeros((len(used), 20, data.length), np.uint8) + np.arange(20, dtype=np.uint8)[:, None] % 17)
-    write_json(described, facts | {"num_samples": 20, "length": data.length, "samplers": used})
+    counts = {"num_samples": 20, "length": data.length, "prefix": "", "prefix_tokens": 0}
+    write_json(described, of_model(facts) | counts | {"samplers": used})
     shape = (4, data.channels, data.size, data.size)
     original = np.broadcast_to(np.arange(4, dtype=np.uint8)[:, None, None, None], shape)
     kinds = ["first 1 of 2 sub-tokens given", "upper half given"][2 - min(run.num_subtokens, 2) :]

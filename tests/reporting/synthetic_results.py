@@ -7,7 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from synthetic_images import IMAGE_NATS, IMAGE_TASK, IMAGES, write_image_data, write_images, write_quality
+from synthetic_images import (
+    IMAGE_NATS,
+    IMAGE_TASK,
+    IMAGES,
+    described,
+    of_model,
+    write_image_data,
+    write_images,
+    write_quality,
+)
 
 from mdm_prime.core.orders import ORDERS
 from mdm_prime.experiment import layout
@@ -205,8 +214,8 @@ def _write_run(config: Config, root: Path, run: Run) -> None:
         "objective": run.training.objective,
         "parameters": 1_234_567,
         "train_tokens": 2_048_000,
+        "source": None,
     }
-    write_json(layout.network_dir(root, run.name) / "run.json", facts)
     write_json(
         layout.likelihood_file(root, run.name),
         facts
@@ -231,13 +240,14 @@ def _write_run(config: Config, root: Path, run: Run) -> None:
         write_quality(config, root, run, facts)
         write_images(config, root, run, facts)
     elif run in list(layout.sampled_runs(config, run.task)):
-        _write_samples(config, root, run)
+        _write_samples(config, root, run, facts)
 
 
 def _exact(config: Config, run: Run, bound: float) -> dict[str, object]:
     """The other bound and the exact values, below the bound by a share of it for each order."""
     if run.model == "autoregressive":
-        return {"exact": {"left_to_right": {"nll": bound, "nll_stderr": STDERR, "num_sequences": 1_500}}}
+        value = {"nll": bound, "nll_stderr": STDERR, "num_sequences": 1_500}
+        return {"bound_tokens": None, "bound_tokens_stderr": None, "exact": {"left_to_right": value}}
     settings = config.task(run.task).evaluation.exact
     return {
         "bound_tokens": bound - BELOW["bound_tokens"],
@@ -265,7 +275,7 @@ def losses(run: Run) -> tuple[float, float]:
     return tuple(ENTROPY[run.task] + ABOVE[loss][nearest] for loss in ("joint_loss", "nelbo"))
 
 
-def _write_samples(config: Config, root: Path, run: Run) -> None:
+def _write_samples(config: Config, root: Path, run: Run, facts: dict[str, object]) -> None:
     sampling = config.task(run.task).sampling
     samplers = config.task(run.task).samplers_of(run.variant)
     generator = np.random.default_rng(run.num_subtokens)
@@ -295,21 +305,13 @@ def _write_samples(config: Config, root: Path, run: Run) -> None:
         texts = [" ".join(generator.choice(words, 45)) for _ in range(sampling.num_samples)]
     write_json(
         json_file,
-        {
-            "task": run.task,
-            "variant": run.variant,
-            "seed": run.seed,
-            "model": run.model,
-            "num_subtokens": run.num_subtokens,
-            "carry_over": run.carry_over,
+        of_model(facts)
+        | {
             "prefix": sampling.prefix,
             "prefix_tokens": 2 * bool(sampling.prefix),
             "num_samples": sampling.num_samples,
             "length": length,
-            "samplers": [
-                {"name": sampler.name, **sampler.description, **_evaluations(run, sampler), "texts": texts}
-                for sampler in samplers
-            ],
+            "samplers": [{**described(sampler), **_evaluations(run, sampler), "texts": texts} for sampler in samplers],
         },
     )
 
@@ -381,7 +383,7 @@ def _write_oracle(config: Config, root: Path) -> None:
 
 
 def _oracle_values(entropy: float) -> dict[str, object]:
-    exact = {order: {"nll": entropy, "nll_stderr": 0.0, "num_sequences": 4096} for order in ORDERS}
+    exact = {order: {"nll": entropy, "nll_stderr": 0.0} for order in ORDERS}
     return {"bound_tokens": entropy, "bound_tokens_stderr": 0.0, "exact": exact}
 
 

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic_results import Tree, any_tasks, tables_in_order, tiny_config, write_tables
 
+import small_results
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.files import read_json, write_json
@@ -133,13 +134,14 @@ def test_made_from_what_is_needed_and_from_nothing_else(finished: Tree, tmp_path
 
 
 def test_a_checkpoint_says_where_it_comes_from(tree: Tree) -> None:
-    source = {"address": "hf://a/b@1", "sha256": "c0ffee", "weights": "ema", "step": 7, "carry_over": False}
     for path in (
         layout.likelihood_file(tree.root, "text/l2/seed0"),
         layout.likelihood_file(tree.root, "digits/l2/seed0"),
         layout.quality_file(tree.root, "digits/l2/seed0"),
     ):
-        write_json(path, read_json(path) | {"source": source})
+        saved = read_json(path)
+        imported = {"train_tokens": None} if "train_tokens" in saved else {}
+        write_json(path, saved | {"source": small_results.SOURCE} | imported)
     path = layout.data_dir(tree.root, "text") / "meta.json"
     write_json(path, read_json(path) | {"corpus": {"name": "OpenWebText"}})
     expected = {"origin": "checkpoint", "source_weights": "ema", "source_carry_over": "no", "source_step": 7}
@@ -162,8 +164,10 @@ def test_several_samplers_of_a_model_have_a_row_and_a_panel_each(tree: Tree) -> 
         array, path = layout.sample_files(tree.root, run)
         saved = read_json(path)
         first, *_ = saved["samplers"]
-        write_json(path, saved | {"samplers": [first, first | {"name": "first_hitting", "kind": "first_hitting",
-                                                              "num_steps": None}]})  # fmt: skip
+        settings = {key: value for key, value in first["settings"].items() if key != "num_steps"}
+        second = first | {"name": "first_hitting", "kind": "first_hitting", "num_steps": None}
+        second |= {"settings": settings | {"kind": "first_hitting"}, "idle_steps_mean": None, "idle_steps_stderr": None}
+        write_json(path, saved | {"samplers": [first, second]})
         np.save(array, np.repeat(np.load(array)[:1], 2, axis=0))
     rows = [row for row in table.build("toy_likelihood", tree.config, tree.root).rows if row["variant"] == "l2"]
     assert [(row["sampler"], row["num_steps"]) for row in rows] == [("ancestral", 32), ("first_hitting", None)]

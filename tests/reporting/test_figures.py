@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from synthetic_results import Tree, make_tree, tables_in_order, write_figures, write_tables
 
+from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.files import read_json, write_json
 from mdm_prime.reporting import declared, drawing, writing
@@ -171,19 +172,23 @@ def test_long_samples_are_cut() -> None:
     assert text_samples.wrap("") == "(empty)"
 
 
-def test_a_sample_file_without_texts_is_drawn(tree: Tree) -> None:
+def test_a_sample_file_without_texts_is_one_line(tree: Tree) -> None:
     path = layout.sample_files(tree.root, "text/l2/seed0")[1]
     saved = read_json(path)
     write_json(path, saved | {"samplers": [sampler | {"texts": None} for sampler in saved["samplers"]]})
-    drawing.write_figure("text_samples", tree.config, tree.root)
+    with pytest.raises(UserError, match=r"samples\.json: texts of ancestral-\d+: is null; .*snakemake"):
+        drawing.write_figure("text_samples", tree.config, tree.root)
 
 
 def test_text_samples_say_how_they_were_drawn(tree: Tree) -> None:
     path = layout.sample_files(tree.root, "text/l2/seed0")[1]
     saved = read_json(path)
     first, *_ = saved["samplers"]
-    ordered = {"kind": "ordered", "order": "lowest_entropy", "num_steps": None, "temperature": 0.5, "top_p": 0.9}
-    write_json(path, saved | {"samplers": [first | {"temperature": 1.0, "top_p": 1.0}, first | ordered]})
+    plain = {"settings": first["settings"] | {"temperature": 1.0, "top_p": 1.0}}
+    settings = {"kind": "ordered", "order": "lowest_entropy", "order_seed": 0, "temperature": 0.5, "top_p": 0.9}
+    ordered = {"name": "ordered-lowest_entropy", "kind": "ordered", "num_steps": None, "settings": settings}
+    ordered |= {"idle_steps_mean": None, "idle_steps_stderr": None}
+    write_json(path, saved | {"samplers": [first | plain, first | ordered]})
     with drawing.style():
         figure = declared.figure("text_samples").draw(tree.config, tree.root)
     said = [shown.get_text().partition(":")[0] for shown in figure.texts if "ell$ = 2" in shown.get_text()]

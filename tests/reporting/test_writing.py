@@ -78,5 +78,5 @@ def test_columns_must_be_declared() -> None:
 
 
 def test_metadata_names_inputs_and_columns() -> None:
-    metadata = writing.metadata(small_table())
+    metadata = writing.metadata(small_table()).model_dump()
     assert (metadata["inputs"], metadata["more"], metadata["columns"]["count"]) == (["a.json"], 1, "a count")

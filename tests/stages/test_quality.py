@@ -7,6 +7,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
+import small_results
+
 RUN = "digits/l3/seed0"
 SCORES = [
     "distance",
@@ -21,23 +23,10 @@ SCORES = [
     "num_samples",
 ]
 SAMPLERS = [
-    {"name": "euler-1", "kind": "euler", "num_steps": 1, "distribution": "marginals", "nfe_mean": 1.0},
-    {"name": "first_hitting", "kind": "first_hitting", "num_steps": None, "distribution": "joint", "nfe_mean": 192.0},
+    small_results.drawn(1.0, kind="euler", num_steps=1, distribution="marginals"),
+    small_results.drawn(192.0, kind="first_hitting"),
 ]
-DESCRIBED = {
-    "task": "digits",
-    "variant": "l3",
-    "seed": 0,
-    "model": "masked",
-    "num_subtokens": 3,
-    "carry_over": True,
-    "super_tokens": False,
-    "components": 1,
-    "objective": "cross_entropy",
-    "num_samples": 60,
-    "length": 64,
-    "samplers": SAMPLERS,
-}
+DESCRIBED = small_results.samples(*SAMPLERS)
 
 
 def blobs(seed, count):
@@ -58,7 +47,8 @@ def write_data(workplace, task="digits", vocab_size=17, classes=3, sha256="a" * 
         np.save(folder / f"{split}.npy", pixels)
         np.save(folder / f"{split}_labels.npy", labels.astype(np.int64))
     corpus = {"name": task, "classes": classes}
-    meta = {"task": task, "vocab_size": vocab_size, "sha256": sha256, "corpus": corpus}
+    length = workplace.workspace.config.task(task).data.length
+    meta = small_results.data_set(task=task, vocab_size=vocab_size, length=length, sha256=sha256, corpus=corpus)
     (folder / "meta.json").write_text(json.dumps(meta))
 
 
@@ -110,7 +100,7 @@ def test_features_of_a_classifier(measured):
     assert (found["features"], found["distance_name"]) == ("digits classifier", "fd_digits")
     assert found["classifier_accuracy"] > 0.9
     real, independent = found["rows"]
-    assert list(real) == list(independent) == ["baseline", *SCORES]
+    assert list(real) == list(independent) == [*SCORES, "baseline"]
     assert (real["baseline"], independent["baseline"]) == ("real test images", "independent pixels")
     assert real["distance"] < independent["distance"]
     assert real["inception_score"] > independent["inception_score"]
@@ -125,15 +115,15 @@ def test_features_of_a_classifier(measured):
 def test_quality_of_samples(measured):
     assert measured.run("quality", RUN) == 0
     found = json.loads(measured.file(RUN, "quality.json").read_text())
-    head = ["task", "dataset", "variant", "seed", "model", "num_subtokens", "carry_over", "super_tokens", "components"]
-    assert list(found) == [*head, "objective", "features", "distance_name", "rows"]
-    assert {key: found[key] for key in head[2:]} == {key: DESCRIBED[key] for key in head[2:]}
+    head = list(small_results.FACTS)
+    assert list(found) == [*head, "dataset", "features", "distance_name", "rows"]
+    assert {key: found[key] for key in head} == {key: DESCRIBED[key] for key in head}
     assert (found["features"], found["distance_name"]) == ("digits classifier", "fd_digits")
     copies, noise = found["rows"]
-    assert list(copies) == ["sampler", "kind", "num_steps", "distribution", "nfe", *SCORES]
-    assert [(row["sampler"], row["num_steps"], row["nfe"]) for row in (copies, noise)] == [
-        ("euler-1", 1, 1.0),
-        ("first_hitting", None, 192.0),
+    assert list(copies) == [*SCORES, "sampler", "distribution", "nfe"]
+    assert [(row["sampler"], row["nfe"]) for row in (copies, noise)] == [
+        ("euler-1", 1.0),
+        ("first_hitting", 192.0),
     ]
     assert (copies["memorised"], copies["nearest"], copies["precision"]) == (1, 0, 1)
     assert noise["memorised"] == 0

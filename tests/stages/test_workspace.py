@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import small_results
 from mdm_prime.errors import UserError
 from mdm_prime.stages import gpus
 
@@ -52,7 +53,7 @@ def test_tokens_that_are_not_those_of_the_task_are_one_line(workplace, content):
         np.save(folder / "train.npy", content)
     elif content:
         (folder / "train.npy").write_bytes(content)
-    (folder / "meta.json").write_text(json.dumps({"vocab_size": 6}))
+    (folder / "meta.json").write_text(json.dumps(small_results.data_set(vocab_size=6)))
     for read in (
         lambda: workplace.workspace.tokens("known_entropy", "train"),
         lambda: workplace.workspace.meta("known_entropy"),

@@ -298,19 +298,30 @@ def test_auto_is_float32_on_a_cpu(state):
 def test_a_batch_is_prepared_with_the_random_numbers_of_its_step(tmp_path):
     seen = []
 
-    def prepare(x, generator):
-        seen.append(float(torch.rand(1, generator=generator)))
+    def prepare(x, noise):
+        seen.append(float(noise.uniform()[0]))
         return x[:, :2]
 
-    def loss(network, x, t, generator):
+    def loss(network, x, t, noise):
         assert x.shape == (8, 2)
-        return LOSS(network, x, t, generator)
+        return LOSS(network, x, t, noise)
 
     histories = [train(tmp_path / f"{i}.safetensors", loss=loss, prepare=prepare)[1] for i in range(2)]
     assert histories[0] == histories[1]
     assert histories[0][-1].train_tokens == 12 * 8 * 2
     assert seen[:12] == seen[12:]
     assert len(set(seen)) == 12
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # of the compiler
+def test_a_compiled_network_learns_the_same(tmp_path):
+    """By Inductor, as on a GPU; `auto` compiles nothing on a CPU."""
+    histories = [
+        train(tmp_path / f"{c}.safetensors", compile=c, dropout=0.1, log_every=1)[1] for c in (False, "auto", True)
+    ]
+    assert histories[1] == histories[0]
+    for row, compiled in zip(histories[0], histories[2], strict=True):
+        assert compiled == pytest.approx(row, rel=1e-5)
 
 
 def test_no_gradient_clip(tmp_path):

@@ -29,8 +29,9 @@ CLI = f"mdm-prime --params {shlex.quote(str(PARAMS))}"
 STAGES = stages(P)
 SETTINGS = settings(P, STAGES)
 
-# One GPU job at a time, unless --resources gpu=N says that a scheduler hands out N; none is held on a CPU.
-GPU = 0 if P.compute.device == "cpu" or not shutil.which("nvidia-smi") else 1
+# One GPU job at a time, unless --resources gpu=N says that a scheduler hands out N; none is held on a CPU. Whoever asks
+# for a GPU by name means that of the machine where the job will run.
+GPU = int(P.compute.device == "cuda" or (P.compute.device == "auto" and shutil.which("nvidia-smi") is not None))
 workflow.global_resources.setdefault("gpu", max(task.devices for task in P.tasks.values()))
 
 # Records of what everything was made of decide what runs (engines/made.py). Nothing is written here.

@@ -27,6 +27,8 @@ def outputs_of(stage):
     return [report(files[0], caption=caption, category=entry.category, labels=entry.labels), *files[1:]]
 
 
+SCHEDULERS_NAMES = {"minutes": "runtime", "memory": "mem_mb", "partition": "slurm_partition"}  # Snakemake's and Slurm's
+
 for stage in STAGES:
 
     rule:
@@ -42,6 +44,7 @@ for stage in STAGES:
         threads: P.compute.threads * stage.devices if stage.gpu else 1
         resources:
             gpu=GPU * stage.devices if stage.gpu else 0,
+            **{SCHEDULERS_NAMES[key]: value for key, value in P.compute.job(stage.command.split()[0]).items()},
         log:
             below_root("log/" + stage.made.removeprefix("made/").replace(".json", ".txt")),
         params:

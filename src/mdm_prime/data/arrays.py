@@ -12,18 +12,7 @@ from numpy.typing import NDArray
 
 from mdm_prime import files
 from mdm_prime.errors import UserError
-
-META_KEYS = (
-    "task",
-    "vocab_size",
-    "length",
-    "train_sequences",
-    "heldout_sequences",
-    "entropy_per_token",
-    "sha256",
-    "corpus",
-    "heldout_bytes",
-)
+from mdm_prime.results.data_set import DataSet
 
 
 def token_dtype(vocab_size: int) -> np.dtype[Any]:
@@ -95,8 +84,6 @@ def start(output: Path) -> None:
         raise UserError(f"{output}: cannot be written ({error.strerror}); choose another folder") from None
 
 
-def save_meta(output: Path, meta: dict[str, Any]) -> None:
-    """Writes meta.json, with exactly META_KEYS, in that order."""
-    if set(meta) != set(META_KEYS):
-        raise ValueError(f"meta.json has the keys {META_KEYS}, not {tuple(meta)}")
-    files.write_json(output / "meta.json", {key: meta[key] for key in META_KEYS})
+def save_meta(output: Path, meta: DataSet) -> None:
+    """Writes meta.json."""
+    meta.write(output / "meta.json")

@@ -17,6 +17,7 @@ from mdm_prime.data import arrays
 from mdm_prime.data.splitting import content_hash, heldout_threshold
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.image_data import ImageDataSection
+from mdm_prime.results.data_set import DataSet
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -107,23 +108,23 @@ def _write(data: ImageDataSection, source: ImageSource, output: Path, task: str,
                 digest.update(content)
     arrays.save_meta(
         output,
-        {
-            "task": task,
-            "vocab_size": data.vocab_size,
-            "length": data.length,
-            "train_sequences": num_train,
-            "heldout_sequences": num_test,
-            "entropy_per_token": None,
-            "sha256": digest.hexdigest(),
-            "corpus": {
+        DataSet(
+            task=task,
+            vocab_size=data.vocab_size,
+            length=data.length,
+            train_sequences=num_train,
+            heldout_sequences=num_test,
+            entropy_per_token=None,
+            sha256=digest.hexdigest(),
+            corpus={
                 "name": data.dataset,
                 "channels": data.channels,
                 "size": data.size,
                 "classes": classes,
                 "source": source.name,
             },
-            "heldout_bytes": None,
-        },
+            heldout_bytes=None,
+        ),
     )
 
 

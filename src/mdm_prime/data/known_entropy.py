@@ -15,6 +15,7 @@ from mdm_prime import files
 from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.data import DataSection
+from mdm_prime.results.data_set import DataSet
 
 
 class KnownEntropyData(DataSection):
@@ -42,17 +43,17 @@ class KnownEntropyData(DataSection):
         files.save_arrays(output / "source.npz", initial=source.initial, transition=source.transition)
         arrays.save_meta(
             output,
-            {
-                "task": task,
-                "vocab_size": self.vocab_size,
-                "length": self.length,
-                "train_sequences": self.train_sequences,
-                "heldout_sequences": self.heldout_sequences,
-                "entropy_per_token": entropy_per_token(source),
-                "sha256": hashlib.sha256(source.initial.tobytes() + source.transition.tobytes()).hexdigest(),
-                "corpus": {"name": "Markov source", "concentration": self.concentration, "seed": self.seed},
-                "heldout_bytes": None,
-            },
+            DataSet(
+                task=task,
+                vocab_size=self.vocab_size,
+                length=self.length,
+                train_sequences=self.train_sequences,
+                heldout_sequences=self.heldout_sequences,
+                entropy_per_token=entropy_per_token(source),
+                sha256=hashlib.sha256(source.initial.tobytes() + source.transition.tobytes()).hexdigest(),
+                corpus={"name": "Markov source", "concentration": self.concentration, "seed": self.seed},
+                heldout_bytes=None,
+            ),
         )
 
 
@@ -124,13 +125,15 @@ def sample(source: MarkovSource, num: int, rng: np.random.Generator) -> NDArray[
     return x
 
 
-def load_source(folder: str | Path) -> MarkovSource:
-    """The source that `prepare` wrote into `folder`. Raises UserError when a file is missing or damaged."""
-    meta = files.read_json(Path(folder) / "meta.json")
+def load_source(folder: str | Path, length: int) -> MarkovSource:
+    """The source of sequences of that length that `prepare` wrote into `folder`.
+
+    Raises UserError when its file is missing or damaged.
+    """
     path = Path(folder) / "source.npz"
     stored = files.load_arrays(path)
     with files.one_line(path, "no Markov source"):
-        return MarkovSource(stored["initial"], stored["transition"], meta["length"])
+        return MarkovSource(stored["initial"], stored["transition"], length)
 
 
 def _generators(config: KnownEntropyData) -> list[np.random.Generator]:

@@ -21,6 +21,7 @@ from mdm_prime.data.splitting import content_hash, heldout_threshold
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.base import Fraction
 from mdm_prime.experiment.sections.data import DataSection
+from mdm_prime.results.data_set import DataSet
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -87,15 +88,15 @@ class TextData(DataSection):
                     )
         arrays.save_meta(
             output,
-            {
-                "task": task,
-                "vocab_size": self.vocab_size,
-                "length": self.length,
-                "train_sequences": train.sequences,
-                "heldout_sequences": heldout.sequences,
-                "entropy_per_token": None,
-                "sha256": split.sha256,
-                "corpus": {
+            DataSet(
+                task=task,
+                vocab_size=self.vocab_size,
+                length=self.length,
+                train_sequences=train.sequences,
+                heldout_sequences=heldout.sequences,
+                entropy_per_token=None,
+                sha256=split.sha256,
+                corpus={
                     "name": source.name,
                     "documents": split.documents,
                     "bytes": split.bytes,
@@ -103,8 +104,8 @@ class TextData(DataSection):
                     "train_tokens": train.tokens,
                     "heldout_tokens": heldout.tokens,
                 },
-                "heldout_bytes": _decoded_bytes(encoder, output / "heldout.npy", framed=self.framed),
-            },
+                heldout_bytes=_decoded_bytes(encoder, output / "heldout.npy", framed=self.framed),
+            ),
         )
 
     def encode(self, folder: Path, text: str) -> list[int]:

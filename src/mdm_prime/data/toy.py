@@ -15,6 +15,7 @@ from mdm_prime.data import arrays, photographs
 from mdm_prime.data.photographs import PHOTOGRAPHS
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.data import DataSection
+from mdm_prime.results.data_set import DataSet
 
 
 class ToyData(DataSection):
@@ -51,17 +52,17 @@ class ToyData(DataSection):
             files.save_array(output / f"{name}.npy", x)
         arrays.save_meta(
             output,
-            {
-                "task": task,
-                "vocab_size": self.vocab_size,
-                "length": self.length,
-                "train_sequences": self.train_sequences,
-                "heldout_sequences": self.heldout_sequences,
-                "entropy_per_token": entropy_per_token(p),
-                "sha256": hashlib.sha256(p.tobytes()).hexdigest(),
-                "corpus": {"name": Path(self.image).name, "contrast": self.contrast, "seed": self.seed},
-                "heldout_bytes": None,
-            },
+            DataSet(
+                task=task,
+                vocab_size=self.vocab_size,
+                length=self.length,
+                train_sequences=self.train_sequences,
+                heldout_sequences=self.heldout_sequences,
+                entropy_per_token=entropy_per_token(p),
+                sha256=hashlib.sha256(p.tobytes()).hexdigest(),
+                corpus={"name": Path(self.image).name, "contrast": self.contrast, "seed": self.seed},
+                heldout_bytes=None,
+            ),
         )
 
 

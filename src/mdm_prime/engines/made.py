@@ -15,8 +15,7 @@ from mdm_prime import files
 from mdm_prime.engines import settings as of_settings
 from mdm_prime.engines.stages import Repetition, Stage
 from mdm_prime.errors import UserError
-
-Record = dict[str, Any]
+from mdm_prime.results.made import Begun, Fingerprint, Record
 
 
 class Made:
@@ -35,14 +34,14 @@ class Made:
         self._records: dict[str, Record | None] = {}
         self._hashes: dict[str, str | None] = {}
 
-    def begin(self, repetition: Repetition) -> Record:
+    def begin(self, repetition: Repetition) -> Begun:
         """What a stage is about to be made of: read before it runs, since params and code may change meanwhile."""
-        return {
-            "command": repetition.command,
-            "values": self._values(repetition),
-            "inputs": {path: self.content(path) for path in repetition.inputs},
-            "outside": {path: _fingerprint(Path(path)) for path in repetition.stage.outside if Path(path).is_file()},
-        }
+        return Begun(
+            command=repetition.command,
+            values=self._values(repetition),
+            inputs={path: self.content(path) for path in repetition.inputs},
+            outside={path: _fingerprint(Path(path)) for path in repetition.stage.outside if Path(path).is_file()},
+        )
 
     def damaged(self, paths: Iterable[str]) -> tuple[str, Repetition] | None:
         """The first of these results that is not as its stage made it, and that; None for none.
@@ -53,17 +52,17 @@ class Made:
         for path in paths:
             producer = self._producer.get(path)
             record = self._record(producer) if producer else None
-            recorded = record["outputs"].get(path) if record else None
-            if producer and isinstance(recorded, dict) and (self.root / path).is_file():
+            recorded = record.outputs.get(path) if record else None
+            if producer and recorded and (self.root / path).is_file():
                 self._hashes[path] = files.sha256_of(self.root / path)
-                if self._hashes[path] != recorded.get("sha256"):
+                if self._hashes[path] != recorded.sha256:
                     return path, producer
         return None
 
-    def finish(self, repetition: Repetition, begun: Record) -> None:
+    def finish(self, repetition: Repetition, begun: Begun) -> None:
         """Writes the record of a stage that has succeeded."""
         outputs = {path: _fingerprint(self.root / path) for path in repetition.outputs}
-        files.write_json(self.root / repetition.made, begun | {"outputs": outputs})
+        Record(**dict(begun), outputs=outputs).write(self.root / repetition.made)
 
     def out_of_date(self) -> dict[Repetition, str]:
         """The stages that are there but not as the present params, code and inputs would make them, each with why.
@@ -81,21 +80,21 @@ class Made:
         record = self._record(repetition)
         if record is None:
             return "nothing says what it was made of"
-        before, now = record["values"], self._values(repetition)
+        before, now = record.values, self._values(repetition)
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key):
                 return _difference(key, before.get(key), now.get(key))
-        before = record["inputs"]
-        for path in dict.fromkeys([*repetition.inputs, *before]):
-            if path not in before or path not in repetition.inputs:
+        for path in dict.fromkeys([*repetition.inputs, *record.inputs]):
+            if path not in record.inputs or path not in repetition.inputs:
                 return f"it joins other files: {path}"
-            if self.content(path) != before[path]:
+            if self.content(path) != record.inputs[path]:
                 return f"{path} has changed" if (self.root / path).is_file() else f"{path} is missing"
-        for path, recorded in record.get("outside", {}).items():
-            if Path(path).is_file() and _content(Path(path), recorded) != recorded["sha256"]:
+        for path, outside in record.outside.items():
+            if Path(path).is_file() and _content(Path(path), outside) != outside.sha256:
                 return f"{path} has changed"
         for path in repetition.outputs:
-            if self.content(path) != record["outputs"].get(path, {}).get("sha256"):
+            made = record.outputs.get(path)
+            if self.content(path) != (made.sha256 if made else None):
                 return f"{path} is not as it was made"
         return None
 
@@ -111,8 +110,7 @@ class Made:
             return None
         producer = self._producer.get(path)
         record = self._record(producer) if producer else None
-        recorded = record["outputs"].get(path) if record else None
-        return _content(file, recorded)
+        return _content(file, record.outputs.get(path) if record else None)
 
     def _record(self, repetition: Repetition) -> Record | None:
         if repetition.made not in self._records:
@@ -126,30 +124,22 @@ class Made:
 def _read(path: Path) -> Record | None:
     """A record; None where there is none, or a damaged one."""
     try:
-        record = files.read_json(path)
+        return Record.read(path)
     except UserError:
         return None
-    if not isinstance(record, dict) or not all(
-        isinstance(record.get(key), dict) for key in ("values", "inputs", "outputs")
-    ):
-        return None
-    return record
 
 
-def _fingerprint(file: Path) -> dict[str, Any]:
-    return _times(file) | {"sha256": files.sha256_of(file)}
-
-
-def _content(file: Path, recorded: Record | None) -> str:
-    """Hash of a file: the recorded one where it has the size and time that it had then."""
-    if recorded and _times(file) == {key: recorded[key] for key in ("size", "mtime_ns")}:
-        return str(recorded["sha256"])
-    return files.sha256_of(file)
-
-
-def _times(file: Path) -> dict[str, int]:
+def _fingerprint(file: Path) -> Fingerprint:
     found = file.stat()
-    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns}
+    return Fingerprint(size=found.st_size, mtime_ns=found.st_mtime_ns, sha256=files.sha256_of(file))
+
+
+def _content(file: Path, recorded: Fingerprint | None) -> str:
+    """Hash of a file: the recorded one where it has the size and time that it had then."""
+    found = file.stat()
+    if recorded and (found.st_size, found.st_mtime_ns) == (recorded.size, recorded.mtime_ns):
+        return recorded.sha256
+    return files.sha256_of(file)
 
 
 def _difference(key: str, before: Any, now: Any) -> str:

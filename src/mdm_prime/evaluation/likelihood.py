@@ -34,15 +34,6 @@ class Likelihood(NamedTuple):
     joint_loss: Estimate
     num_samples: int
 
-    def values(self) -> dict[str, float]:
-        """By the names of the result files."""
-        return {
-            "nelbo": self.nelbo.mean,
-            "nelbo_stderr": self.nelbo.stderr,
-            "joint_loss": self.joint_loss.mean,
-            "joint_loss_stderr": self.joint_loss.stderr,
-        }
-
 
 class Kept(Protocol):
     """Where finished parts of an evaluation are kept: it goes on after a kill, and several processes share it."""

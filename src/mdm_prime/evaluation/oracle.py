@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,8 @@ from mdm_prime.core.schedules import linear
 from mdm_prime.core.subtokens import Subtokenizer
 from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token, sample
 from mdm_prime.experiment.sections.models import Oracle
+from mdm_prime.results.exact import ExactValue
+from mdm_prime.results.oracle import Method, OracleRow, SourceName
 
 BATCH = 2**15  # states at once; bounds the memory, changes no value
 
@@ -175,40 +176,44 @@ def copies_of_one_bit(num_copies: int) -> MarkovSource:
     return MarkovSource(initial, np.tile(initial, (len(initial), 1)), length=1)
 
 
-def oracle_rows(settings: Oracle, source: MarkovSource) -> list[dict[str, Any]]:
+def oracle_rows(settings: Oracle, source: MarkovSource) -> list[OracleRow]:
     """The rows of oracle.json: `source` for every num_subtokens of the known_entropy task, and copies of one bit."""
-    cases = [("known_entropy", source, ell) for ell in settings.num_subtokens]
+    cases: list[tuple[SourceName, MarkovSource, int]] = [
+        ("known_entropy", source, ell) for ell in settings.num_subtokens
+    ]
     cases += [("copies of one bit", copies_of_one_bit(ell), ell) for ell in settings.copies_of_one_bit]
     return [_row(name, case, Subtokenizer(case.vocab_size, ell), settings) for name, case, ell in cases]
 
 
-def _row(name: str, source: MarkovSource, subtokenizer: Subtokenizer, oracle: Oracle) -> dict[str, Any]:
-    more: dict[str, Any] = {"bound_tokens": None, "bound_tokens_stderr": None, "exact": {}}
+def _row(name: SourceName, source: MarkovSource, subtokenizer: Subtokenizer, oracle: Oracle) -> OracleRow:
+    method: Method = "monte carlo"
+    tokens: float | None = None
+    exact: dict[str, ExactValue] = {}
     states = (subtokenizer.base + 1) ** (source.length * subtokenizer.num_subtokens)
     if states <= oracle.max_states:
         method, errors = "enumeration", (0.0, 0.0)
         values = enumerated(source, subtokenizer)
         tokens, orders = by_sequences(source, subtokenizer)
-        exact = {order: {"nll": nll, "nll_stderr": 0.0, "num_sequences": None} for order, nll in orders.items()}
-        more = {"bound_tokens": tokens, "bound_tokens_stderr": 0.0, "exact": exact}
+        exact = {order: ExactValue(nll=nll, nll_stderr=0.0) for order, nll in orders.items()}
     else:
-        method = "monte carlo"
         values, errors = estimated(source, subtokenizer, oracle.num_samples, oracle.seed)
-    return {
-        "source": name,
-        "num_subtokens": subtokenizer.num_subtokens,
-        "base": subtokenizer.base,
-        "vocab_size": source.vocab_size,
-        "length": source.length,
-        "entropy": entropy_per_token(source),
-        "method": method,
-        "states": states,
-        "joint_loss": values[0],
-        "joint_loss_stderr": errors[0],
-        "nelbo": values[1],
-        "nelbo_stderr": errors[1],
-        **more,
-    }
+    return OracleRow(
+        source=name,
+        num_subtokens=subtokenizer.num_subtokens,
+        base=subtokenizer.base,
+        vocab_size=source.vocab_size,
+        length=source.length,
+        entropy=entropy_per_token(source),
+        method=method,
+        states=states,
+        joint_loss=values[0],
+        joint_loss_stderr=errors[0],
+        nelbo=values[1],
+        nelbo_stderr=errors[1],
+        bound_tokens=tokens,
+        bound_tokens_stderr=None if tokens is None else 0.0,
+        exact=exact,
+    )
 
 
 def _all_states(length: int, subtokenizer: Subtokenizer) -> Iterator[Tensor]:

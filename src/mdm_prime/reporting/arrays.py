@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from mdm_prime import hints
 from mdm_prime.errors import UserError
-from mdm_prime.reporting.records import pick
 
 
 def load_array(path: Path, shape: tuple[int | None, ...]) -> NDArray[Any]:
@@ -27,7 +26,8 @@ def load_arrays(path: Path, shapes: dict[str, tuple[int | None, ...]]) -> dict[s
     """Arrays of an .npz file. Raises UserError when one is missing or has another shape than given."""
     with _one_line_of(path), path.open("rb") as file:  # opened here: np.load leaves a broken archive open
         saved = dict(np.load(file, allow_pickle=False))
-    pick(path, saved, shapes)
+    if missing := [name for name in shapes if name not in saved]:
+        raise UserError(f"{path}: array {missing[0]!r} is missing; delete the file and run the pipeline again")
     return {name: _checked(path, name, saved[name], shape) for name, shape in shapes.items()}
 
 

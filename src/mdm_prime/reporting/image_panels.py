@@ -7,7 +7,7 @@ from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 from mdm_prime.reporting.drawing import BLACK, PAGE, empty, lines_of, new_figure, panels_of
-from mdm_prime.reporting.images import FID, INDEPENDENT
+from mdm_prime.reporting.images import FID
 from mdm_prime.reporting.records import Row
 
 if TYPE_CHECKING:
@@ -70,13 +70,11 @@ def distance_label(name: str) -> str:
 
 
 def _baseline(axes: Axes, row: Row) -> None:
-    """Named where models are not: real images lie low, as models do at the right; independent pixels lie high."""
+    """Named beside the panel, where no model is."""
     axes.axhline(row["distance"], color=BLACK, linestyle=(0, (4, 3)), linewidth=0.8, zorder=1)
-    x, align = (0.01, "left") if row["model"] != INDEPENDENT else (1, "right")
     axes.annotate(
-        str(row["model"]), (x, row["distance"]), xycoords=("axes fraction", "data"), xytext=(0, 1.5),
-        textcoords="offset points", ha=align, va="bottom", fontsize=6.5, zorder=1.5,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
+        str(row["model"]).replace(" ", "\n"), (1, row["distance"]), xycoords=("axes fraction", "data"), xytext=(3, 0),
+        textcoords="offset points", ha="left", va="center", fontsize=6.5,
     )  # fmt: skip
 
 

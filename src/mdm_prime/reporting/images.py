@@ -9,26 +9,18 @@ from typing import Any
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.runs import PIXEL_CHANNELS, SUPER_TOKENS, Run
-from mdm_prime.files import read_json
 from mdm_prime.reporting.loading import origin_of
-from mdm_prime.reporting.records import Row, pick, yes_no
+from mdm_prime.reporting.records import Row, yes_no
+from mdm_prime.results.features import FeaturesFile
+from mdm_prime.results.quality import QualityFile
+from mdm_prime.results.samples import SamplesFile
+from mdm_prime.results.scores import Scores
 
 MODELS = ("MDM", "MDM-Mixture", "MDM-Prime")
 INDEPENDENT = "independent pixels"  # a baseline, in the column of models; the other one is real images
 FID = "fid"  # the distance's name on Inception features, and on no others
 
-METRICS = (
-    "distance",
-    "inception_score",
-    "inception_score_stderr",
-    "kid",
-    "kid_stderr",
-    "precision",
-    "recall",
-    "memorised",
-    "nearest",
-    "num_samples",
-)
+METRICS = tuple(Scores.model_fields)
 MODEL_KEYS = ("variant", "seed", "num_subtokens", "carry_over", "super_tokens", "components")
 
 
@@ -57,8 +49,7 @@ def model_columns(facts: Row) -> Row:
 
 def sampled_model(root: Path, run: Run) -> Row:
     """The same of a run with samples."""
-    path = layout.sample_files(root, run.name)[1]
-    return model_columns(pick(path, read_json(path), MODEL_KEYS))
+    return model_columns(SamplesFile.read(layout.sample_files(root, run.name)[1]).of_model())
 
 
 def model_columns_of(run: Run) -> Row:
@@ -84,20 +75,16 @@ def qualities(config: Config, root: Path, task: str) -> list[tuple[Row, list[Row
     """For each run, what it is (MODEL_KEYS, dataset, distance_name, origin) and metrics for each of its samplers."""
     found = []
     for run in config.runs(task):
-        path = layout.quality_file(root, run.name)
-        saved = read_json(path)
-        facts = pick(path, saved, (*MODEL_KEYS, "dataset", "distance_name", "rows"))
-        rows = [pick(path, row, ("sampler", "kind", "distribution", "nfe", *METRICS)) for row in facts.pop("rows")]
-        found.append((facts | origin_of(saved), rows))
+        saved = QualityFile.read(layout.quality_file(root, run.name))
+        facts = saved.model_dump(include={*MODEL_KEYS, "dataset", "distance_name"})
+        found.append((facts | origin_of(saved.source), [dict(row) for row in saved.rows]))
     return found
 
 
 def baselines(root: Path, task: str) -> tuple[Row, list[Row]]:
     """The data set's name, features and their accuracy, and a row of metrics for each baseline."""
-    path = layout.quality_baselines_file(root, task)
-    facts = pick(path, read_json(path), ("dataset", "features", "distance_name", "classifier_accuracy", "rows"))
-    rows = [pick(path, row, ("baseline", *METRICS)) for row in facts.pop("rows")]
-    return facts, rows
+    saved = FeaturesFile.read(layout.quality_baselines_file(root, task))
+    return saved.model_dump(exclude={"task", "rows"}), [dict(row) for row in saved.rows]
 
 
 def comparable_rows(published: Row, table: list[Row]) -> list[list[Row]]:

@@ -6,110 +6,97 @@ from collections.abc import Iterable, Mapping
 from math import nan
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
+from mdm_prime import hints
+from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.runs import Run
-from mdm_prime.files import read_json
-from mdm_prime.reporting.records import Row, pick, yes_no
-
-LIKELIHOOD_KEYS = (
-    "variant",
-    "seed",
-    "model",
-    "num_subtokens",
-    "base",
-    "carry_over",
-    "objective",
-    "parameters",
-    "train_tokens",
-    "num_samples",
-    "exact",
-    "nelbo",
-    "nelbo_stderr",
-    "joint_loss",
-    "joint_loss_stderr",
-)
-MASKED_KEYS = ("bound_tokens", "bound_tokens_stderr")  # of every model but an autoregressive one
-SAMPLER_KEYS = ("name", "kind", "num_steps", "nfe_mean")
+from mdm_prime.reporting.records import Row, yes_no
+from mdm_prime.results.base import known
+from mdm_prime.results.baselines import BaselinesFile
+from mdm_prime.results.data_set import DataSet
+from mdm_prime.results.exact import ExactValue
+from mdm_prime.results.likelihood import LikelihoodFile
+from mdm_prime.results.models import Source
+from mdm_prime.results.samples import SamplesFile
 
 
-def likelihoods(config: Config, root: Path, task: str, more: tuple[str, ...] = ()) -> dict[str, list[Row]]:
+def likelihoods(config: Config, root: Path, task: str) -> dict[str, list[Row]]:
     """What is saved of each seed of each variant, in nats per token.
 
-    LIKELIHOOD_KEYS, `more` keys and where the network comes from; of masked models MASKED_KEYS; and for each order
-    exact_ORDER and exact_ORDER_stderr, with exact_sequences for all of them.
+    The fields of LikelihoodFile and where the network comes from; and for each order exact_ORDER and
+    exact_ORDER_stderr, with exact_sequences for all of them.
     """
     found: dict[str, list[Row]] = {}
     for run in config.runs(task):
         path = layout.likelihood_file(root, run.name)
-        saved = read_json(path)
-        row = pick(path, saved, (*LIKELIHOOD_KEYS, *more)) | origin_of(saved)
-        if row["model"] == "masked":
-            row |= pick(path, saved, MASKED_KEYS)
-        row |= exact_values(path, row.pop("exact"))
+        saved = LikelihoodFile.read(path)
+        if set(saved.exact) != (orders := exact_orders(config, run)):
+            again = f"delete it and run the pipeline again: {hints.target(path)}"
+            raise UserError(f"{path}: exact: has {_listed(saved.exact)}; should have {_listed(orders)}; {again}")
+        row = {key: value for key, value in saved if key not in ("source", "exact")}
+        row |= origin_of(saved.source) | exact_values(saved.exact)
+        for value in saved.exact.values():
+            row["exact_sequences"] = value.num_sequences
         found.setdefault(run.variant, []).append(row)
     return found
 
 
+def exact_orders(config: Config, run: Run) -> set[str]:
+    """The orders whose exact values a run's likelihood has."""
+    if run.model == "autoregressive":
+        return {"left_to_right"}
+    settings = config.task(run.task).evaluation.exact
+    return set(settings.orders) if settings else set()
+
+
+def _listed(orders: Iterable[str]) -> str:
+    return ", ".join(sorted(orders)) or "none"
+
+
 def baselines(root: Path, task: str) -> dict[str, Row]:
     """The models that count, by name: nats and nats_stderr per token of the held-out part, num_sequences of it."""
-    path = layout.baselines_file(root, task)
-    saved = pick(path, read_json(path), ("rows", "num_sequences", "train_tokens"))
-    shared = {key: saved[key] for key in ("num_sequences", "train_tokens")}
-    found = [pick(path, row, ("baseline", "nats", "nats_stderr")) for row in saved["rows"]]
-    return {row["baseline"]: row | shared for row in found}
+    saved = BaselinesFile.read(layout.baselines_file(root, task))
+    shared = {"num_sequences": saved.num_sequences, "train_tokens": saved.train_tokens}
+    return {row.baseline: dict(row) | shared for row in saved.rows}
 
 
-def exact_values(path: Path, exact: Mapping[str, Row]) -> Row:
-    """What is saved of each order in `path`, as exact_ORDER, exact_ORDER_stderr and exact_sequences."""
+def exact_values(exact: Mapping[str, ExactValue]) -> Row:
+    """What is saved of each order, as exact_ORDER and exact_ORDER_stderr."""
     row: Row = {}
     for order, value in exact.items():
-        found = pick(path, value, ("nll", "nll_stderr", "num_sequences"))
-        row |= {f"exact_{order}": found["nll"], f"exact_{order}_stderr": found["nll_stderr"]}
-        row["exact_sequences"] = found["num_sequences"]
+        row |= {f"exact_{order}": value.nll, f"exact_{order}_stderr": value.nll_stderr}
     return row
 
 
-def origin_of(saved: Row) -> Row:
-    """The cells of columns.ORIGIN, from what a run's file says of its `source`: there is one of a checkpoint only."""
-    source = saved.get("source")
+def origin_of(source: Source | None) -> Row:
+    """The cells of columns.ORIGIN, from the checkpoint of a network, if it has one."""
     if source is None:
         return {"origin": "trained"}
-    carry_over = source.get("carry_over")
     return {
         "origin": "checkpoint",
-        "source_weights": source.get("weights"),
-        "source_carry_over": None if carry_over is None else yes_no(carry_over),
-        "source_step": source.get("step"),
-        "source_sha256": source.get("sha256"),
+        "source_weights": source.weights,
+        "source_carry_over": yes_no(source.carry_over),
+        "source_step": source.step,
+        "source_sha256": source.sha256,
     }
 
 
-def meta(root: Path, task: str, keys: Iterable[str]) -> dict[str, Any]:
-    """The given keys of a task's meta.json."""
+def meta(root: Path, task: str) -> DataSet:
+    """A task's meta.json."""
+    return DataSet.read(layout.data_dir(root, task) / "meta.json")
+
+
+def entropy(root: Path, task: str) -> float:
+    """Nats per token of a source whose entropy is known. Raises UserError where its file does not say it."""
     path = layout.data_dir(root, task) / "meta.json"
-    return pick(path, read_json(path), keys)
+    return known(DataSet.read(path).entropy_per_token, path, "entropy_per_token")
 
 
-def samplers(path: Path, keys: Iterable[str] = ()) -> list[Row]:
-    """The samplers of a samples.json in the order of the samples: what is said of each, and of all of them together.
-
-    Raises UserError unless each has SAMPLER_KEYS and `keys`.
-    """
-    saved = read_json(path)
-    pick(path, saved, ("samplers",))
-    together = {key: value for key, value in saved.items() if key != "samplers"}
-    rows = [together | row for row in saved["samplers"]]
-    for row in rows:
-        pick(path, row, (*SAMPLER_KEYS, *keys))
-    return rows
-
-
-def samplers_of(root: Path, run: Run, keys: Iterable[str] = ()) -> list[Row]:
-    """The same of a run."""
-    return samplers(layout.sample_files(root, run.name)[1], keys)
+def samples(root: Path, run: Run) -> SamplesFile:
+    """What is saved of a run's samples."""
+    return SamplesFile.read(layout.sample_files(root, run.name)[1])
 
 
 def over_seeds(seeds: list[Row], columns: Iterable[str]) -> dict[str, float]:
@@ -121,7 +108,7 @@ def over_seeds(seeds: list[Row], columns: Iterable[str]) -> dict[str, float]:
     """
     result: dict[str, float] = {}
     for column in columns:
-        if column not in seeds[0]:
+        if seeds[0].get(column) is None:
             continue
         values = [float(row[column]) for row in seeds]
         result[column] = fmean(values)

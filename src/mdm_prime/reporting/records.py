@@ -1,10 +1,10 @@
-"""Saved CSV and JSON files as plain values."""
+"""Saved CSV files as plain values."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,6 @@ def read_csv(path: Path) -> list[Row]:
 def read_table(root: Path, name: str) -> list[Row]:
     """The rows of a finished table of a scale."""
     return read_csv(layout.table_files(root, name)[0])
-
-
-def pick(path: Path, values: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """The given keys of a mapping that was read from `path`. Raises UserError for one that is missing."""
-    missing = [key for key in keys if key not in values]
-    if missing:
-        raise UserError(f"{path}: key {missing[0]!r} is missing; delete the file and run the pipeline again")
-    return {key: values[key] for key in keys}
 
 
 def number(value: float | None) -> float:

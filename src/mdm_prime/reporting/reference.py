@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from mdm_prime import hints
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
-from mdm_prime.files import read_json
 from mdm_prime.reporting import declared
 from mdm_prime.reporting.columns import EXACT, Column
 from mdm_prime.reporting.records import Row, number, read_csv
+from mdm_prime.results.tables import TableFile
 
 FEWEST = 4  # degrees of freedom: a spread over fewer seeds says too little of what other networks would give
 SPREADS = 8.0  # allowed: two networks differ by sqrt(2) of them; the rest is for few seeds and hundreds of numbers
@@ -161,7 +161,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def _scale(folder: Path, name: str) -> Any:
+def _scale(folder: Path, name: str) -> str | None:
     """The scale in a table's json file; None without that file."""
     path = layout.table_files(folder, name)[3]
-    return read_json(path).get("scale") if path.is_file() else None
+    return TableFile.read(path).scale if path.is_file() else None

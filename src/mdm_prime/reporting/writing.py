@@ -10,10 +10,11 @@ from typing import Any
 
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
-from mdm_prime.files import write_json, write_text
+from mdm_prime.files import write_text
 from mdm_prime.reporting.columns import Column
 from mdm_prime.reporting.records import Row
 from mdm_prime.reporting.table import Table, build
+from mdm_prime.results.tables import TableFile
 
 DIGITS = 10  # significant, in the csv: below the last that the order of a sum may change
 LATEX = str.maketrans(
@@ -34,7 +35,7 @@ def write(table: Table, root: Path) -> None:
     write_text(csv_file, comma_separated(table))
     write_text(md, markdown(table))
     write_text(tex, latex(table))
-    write_json(json, metadata(table))
+    metadata(table).write(json)
 
 
 def comma_separated(table: Table) -> str:
@@ -47,18 +48,18 @@ def comma_separated(table: Table) -> str:
     return text.getvalue()
 
 
-def metadata(table: Table) -> dict[str, Any]:
-    """What the json file holds; no time, machine or commit, so that equal inputs give equal bytes."""
-    return {
-        "table": table.name,
-        "scale": table.scale,
-        "title": table.title,
-        "caption": table.summary,
-        "columns": {column.name: column.description for column in table.columns},
-        "notes": list(table.notes),
-        "inputs": list(table.inputs),
+def metadata(table: Table) -> TableFile:
+    """What the json file holds."""
+    return TableFile(
+        table=table.name,
+        scale=table.scale,
+        title=table.title,
+        caption=table.summary,
+        columns={column.name: column.description for column in table.columns},
+        notes=list(table.notes),
+        inputs=list(table.inputs),
         **table.extra,
-    }
+    )
 
 
 def markdown(table: Table) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from mdm_prime import files, tracking
+from mdm_prime import tracking
+from mdm_prime.errors import UserError
 from mdm_prime.evaluation import ngrams
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.tasks import Task
 from mdm_prime.progress import progress
+from mdm_prime.results.baselines import BaselinesFile, Counted
 from mdm_prime.stages.workspace import Workspace
 
 
@@ -14,29 +16,28 @@ def baselines(workspace: Workspace, name: str) -> str:
     """Writes baselines.json of a task: a row for each baseline, in nats per token. Returns them in one line."""
     task, meta = workspace.config.task(name), workspace.meta(name)
     train, heldout = workspace.tokens(name, "train"), workspace.tokens(name, "heldout")
+    if len(heldout) < 2:
+        raise UserError(f"tasks.{name}.data: {len(heldout)} held-out sequences; a standard error needs at least 2")
     with (
         tracking.stage(
             workspace.results,
             stage="baselines",
             name=name,
             params={},
-            tags={"task": name, "scale": workspace.config.scale, "data_sha256": meta["sha256"]},
+            tags={"task": name, "scale": workspace.config.scale, "data_sha256": meta.sha256},
         ) as tracked,
         progress(f"baselines {name}", len(contexts(task))) as update,
     ):
         rows = []
         for baseline, context in contexts(task).items():
-            found = ngrams.exact_likelihood(train, heldout, meta["vocab_size"], context)
-            rows.append({"baseline": baseline, "nats": found.mean, "nats_stderr": found.stderr})
+            found = ngrams.exact_likelihood(train, heldout, meta.vocab_size, context)
+            rows.append(Counted(baseline=baseline, nats=found.mean, nats_stderr=found.stderr))
             tracked.metric(0, {f"{baseline} nats": found.mean})
             update(len(rows), baseline)
         output = layout.baselines_file(workspace.root, name)
-        files.write_json(
-            output,
-            {"task": name, "num_sequences": len(heldout), "train_tokens": train.size, "rows": rows},
-        )
+        BaselinesFile(task=name, num_sequences=len(heldout), train_tokens=train.size, rows=rows).write(output)
         tracked.artifact(output)
-    return ", ".join(f"{row['baseline']} {row['nats']:.4f} nats per token" for row in rows)
+    return ", ".join(f"{row.baseline} {row.nats:.4f} nats per token" for row in rows)
 
 
 def contexts(task: Task) -> dict[str, ngrams.Context]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mdm_prime import files, tracking
+from mdm_prime import tracking
 from mdm_prime.core.orders import ORDERS
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
@@ -22,6 +22,9 @@ from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.models import Evaluation
 from mdm_prime.progress import progress
+from mdm_prime.results.base import MOST_NATS
+from mdm_prime.results.likelihood import LikelihoodFile, OfSequences
+from mdm_prime.results.models import Facts
 from mdm_prime.stages import launch, shards
 from mdm_prime.stages.networks import Loaded, load, tags, tokens_of
 from mdm_prime.stages.workspace import Workspace
@@ -62,7 +65,7 @@ def evaluate(workspace: Workspace, name: str) -> str:
         if task.devices > 1:
             launch.on_devices(workspace, "evaluate", name)
         loaded, found = share(workspace, name)
-        values, estimates = saved(run, found)
+        estimates = estimates_of(run, found)
         for key, estimate in estimates.items():
             if math.isnan(estimate.stderr):
                 setting, number = "num_samples", settings.num_samples
@@ -72,10 +75,16 @@ def evaluate(workspace: Workspace, name: str) -> str:
                     f"tasks.{run.task}.evaluation.{setting}: is {number}, which drew fewer than {likelihood.FEWEST} "
                     "different sequences; raise it"
                 )
+            if not estimate.mean < MOST_NATS:
+                raise UserError(
+                    f"{name}: {key} is {estimate.mean:.4g} nats per token, beyond any perplexity; train it with "
+                    f"other params, such as a lower tasks.{run.task}.training.learning_rate"
+                )
         usual = in_usual_units(run, estimates)
-        numbers = {key: value for key, value in values.items() if isinstance(value, float)}
+        values = saved(loaded.facts, found, estimates)
+        numbers = {key: value for key, value in values if isinstance(value, float)}
         tracked.metric(0, numbers | {key: estimate.mean for key, estimate in usual.items()})
-        files.write_json(output, loaded.facts | values)
+        values.write(output)
         tracked.artifact(output)
     shards.Shards(_parts_folder(workspace, name), 0).remove()
     said = ", ".join(f"{key} {estimate.mean:.4g} ± {estimate.stderr:.2g}" for key, estimate in usual.items())
@@ -139,23 +148,39 @@ def measurements(
     return plan
 
 
-def saved(run: Run, found: Mapping[str, Likelihood]) -> tuple[dict[str, Any], dict[str, Estimate]]:
-    """The values of the result file, and the estimates among them by name; nats per token."""
+def estimates_of(run: Run, found: Mapping[str, Likelihood]) -> dict[str, Estimate]:
+    """By name, in nats per token."""
     bound = found[BOUND]
     estimates = {"bound": bound.nelbo, "published": bound.joint_loss}
-    exact = {name: value for name, value in found.items() if name in ORDERS}
-    values: dict[str, Any] = {"num_samples": bound.num_samples, **bound.values()}
-    if run.model == "autoregressive":
-        exact["left_to_right"] = bound  # its one order
-    else:
-        whole = found.get(BOUND_TOKENS, bound)
-        values |= {"bound_tokens": whole.nelbo.mean, "bound_tokens_stderr": whole.nelbo.stderr}
-        estimates["bound_tokens"] = whole.nelbo
-    values["exact"] = {
-        name: {"nll": value.nelbo.mean, "nll_stderr": value.nelbo.stderr, "num_sequences": value.num_samples}
-        for name, value in exact.items()
-    }
-    return values, estimates | {f"exact_{name}": value.nelbo for name, value in exact.items()}
+    if run.model != "autoregressive":
+        estimates["bound_tokens"] = found.get(BOUND_TOKENS, bound).nelbo
+    return estimates | {f"exact_{name}": value.nelbo for name, value in exact_of(run.model, found).items()}
+
+
+def exact_of(model: str, found: Mapping[str, Likelihood]) -> dict[str, Likelihood]:
+    """The exact values by their orders; an autoregressive model has one, from left to right."""
+    if model == "autoregressive":
+        return {"left_to_right": found[BOUND]}
+    return {name: value for name, value in found.items() if name in ORDERS}
+
+
+def saved(facts: Facts, found: Mapping[str, Likelihood], estimates: Mapping[str, Estimate]) -> LikelihoodFile:
+    """The result file; nats per token."""
+    bound, whole = found[BOUND], estimates.get("bound_tokens")
+    return LikelihoodFile(
+        **facts.of_network(),
+        num_samples=bound.num_samples,
+        nelbo=bound.nelbo.mean,
+        nelbo_stderr=bound.nelbo.stderr,
+        joint_loss=bound.joint_loss.mean,
+        joint_loss_stderr=bound.joint_loss.stderr,
+        bound_tokens=whole.mean if whole else None,
+        bound_tokens_stderr=whole.stderr if whole else None,
+        exact={
+            name: OfSequences(nll=value.nelbo.mean, nll_stderr=value.nelbo.stderr, num_sequences=value.num_samples)
+            for name, value in exact_of(facts.model, found).items()
+        },
+    )
 
 
 def in_usual_units(run: Run, estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:

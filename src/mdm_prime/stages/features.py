@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,30 +31,28 @@ from mdm_prime.experiment.sections.image_data import ImageDataSection
 from mdm_prime.experiment.tasks import ImageTask
 from mdm_prime.networks.modules.classifier import ImageClassifier
 from mdm_prime.progress import progress
+from mdm_prime.results.data_set import DataSet
+from mdm_prime.results.features import FeaturesFile, OfBaseline
+from mdm_prime.results.scores import Scores
 from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint
 from mdm_prime.training.classifier import accuracy, train_classifier
 
+MOST_CLASSES = 2**16  # more outputs than any labelled set of images has classes
 QUARTER_TURNS = 4  # of an image: what is told apart where images have no labels
-Score = Callable[[NDArray[np.unsignedinteger]], dict[str, float]]
+Score = Callable[[NDArray[np.unsignedinteger]], Scores]
 
 
 def features(workspace: Workspace, task: str) -> None:
     """Writes baselines.json and, where Inception's weights are not given, the classifier that it is measured with."""
     settings, device = workspace.config.image_task(task), workspace.device()
     meta, train, test = workspace.meta(task), workspace.tokens(task, "train"), workspace.tokens(task, "heldout")
-    head = {
-        "task": task,
-        "dataset": settings.data.dataset,
-        "features": features_name(task, settings.fidelity),
-        "distance_name": distance_name(task, settings.fidelity),
-    }
     with tracking.stage(
         workspace.results,
         stage="features",
         name=task,
         params={"classifier": settings.classifier.model_dump(), "fidelity": settings.fidelity.model_dump()},
-        tags={"task": task, "scale": workspace.config.scale, "data_sha256": meta["sha256"]},
+        tags={"task": task, "scale": workspace.config.scale, "data_sha256": meta.sha256},
     ) as tracked:
         extractor: Extractor
         if settings.fidelity.inception_weights is not None:
@@ -78,10 +75,17 @@ def features(workspace: Workspace, task: str) -> None:
         rows = []
         with scoring(workspace, task, extractor) as score, progress(f"score {task}", len(baselines)) as update:
             for name, images in baselines.items():
-                rows.append({"baseline": name} | score(images))
+                rows.append(OfBaseline(**dict(score(images)), baseline=name))
                 update(len(rows), name)
         output = layout.quality_baselines_file(workspace.root, task)
-        files.write_json(output, head | {"classifier_accuracy": right, "rows": rows})
+        FeaturesFile(
+            task=task,
+            dataset=settings.data.dataset,
+            features=features_name(task, settings.fidelity),
+            distance_name=distance_name(task, settings.fidelity),
+            classifier_accuracy=right,
+            rows=rows,
+        ).write(output)
         tracked.artifact(output)
 
 
@@ -137,16 +141,17 @@ def scoring(workspace: Workspace, task: str, extractor: Extractor) -> Iterator[S
     data, device = settings.data, next(extractor.parameters()).device
     with tempfile.TemporaryDirectory() as folder:
 
-        def score(pixels: NDArray[np.unsignedinteger]) -> dict[str, float]:
+        def score(pixels: NDArray[np.unsignedinteger]) -> Scores:
             found = compare(
                 as_images(pixels, data), as_images(reference, data), extractor, settings.fidelity, cache=Path(folder)
             )
             distances = nearest_distances(pixels, train, data.vocab_size, device)
-            return found._asdict() | {
-                "memorised": memorised(distances),
-                "nearest": float(distances.mean()),
-                "num_samples": len(pixels),
-            }
+            return Scores(
+                **found._asdict(),
+                memorised=memorised(distances),
+                nearest=float(distances.mean()),
+                num_samples=len(pixels),
+            )
 
         yield score
 
@@ -156,32 +161,43 @@ def as_images(pixels: NDArray[np.unsignedinteger], data: ImageDataSection) -> ND
     return to_bytes(pixels, data.vocab_size).reshape(-1, data.channels, data.size, data.size)
 
 
-def _classifier(settings: ImageTask, meta: Mapping[str, Any]) -> ImageClassifier:
+def _classifier(settings: ImageTask, meta: DataSet) -> ImageClassifier:
     data, classifier = settings.data, settings.classifier
     try:
         return ImageClassifier(
             channels=data.channels,
             size=data.size,
-            num_classes=meta["corpus"]["classes"] if _has_classes(meta) else QUARTER_TURNS,
+            num_classes=_classes(meta) if _has_classes(meta) else QUARTER_TURNS,
             width=classifier.width,
             num_features=classifier.num_features,
         )
     except ValueError as error:
-        raise UserError(f"tasks.{meta['task']}.data: {error}; give fidelity.inception_weights") from None
+        raise UserError(f"tasks.{meta.task}.data: {error}; give fidelity.inception_weights") from None
 
 
-def _identity(settings: ImageTask, meta: Mapping[str, Any]) -> str:
+def _identity(settings: ImageTask, meta: DataSet) -> str:
     """What a classifier belongs to: its parameters and its data."""
     text = json.dumps(settings.classifier.model_dump(mode="json"), sort_keys=True)
-    return f"{hashlib.sha256(text.encode()).hexdigest()} {meta['sha256']}"
+    return f"{hashlib.sha256(text.encode()).hexdigest()} {meta.sha256}"
 
 
-def _has_classes(meta: Mapping[str, Any]) -> bool:
-    return int(meta["corpus"]["classes"]) > 1
+def _has_classes(meta: DataSet) -> bool:
+    return _classes(meta) > 1
+
+
+def _classes(meta: DataSet) -> int:
+    """Of images. Raises UserError where the data set does not say it, or there are too many to tell them apart."""
+    classes = meta.corpus.get("classes")
+    if not isinstance(classes, int) or classes > MOST_CLASSES:
+        raise UserError(
+            f"tasks.{meta.task}.data: its meta.json says corpus.classes {str(classes)[:20]}; a classifier takes at "
+            f"most {MOST_CLASSES}; make the data again, or give fidelity.inception_weights"
+        )
+    return classes
 
 
 def _classified(
-    workspace: Workspace, task: str, split: str, meta: Mapping[str, Any]
+    workspace: Workspace, task: str, split: str, meta: DataSet
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images (N, C, H, W) of a split and what is told apart, (N,): their labels.
 
@@ -196,14 +212,14 @@ def _classified(
     return np.concatenate(turned), np.repeat(np.arange(QUARTER_TURNS), len(tokens))
 
 
-def _labels(workspace: Workspace, task: str, split: str, count: int, meta: Mapping[str, Any]) -> NDArray[np.int64]:
+def _labels(workspace: Workspace, task: str, split: str, count: int, meta: DataSet) -> NDArray[np.int64]:
     """(count,) classes from 0. Raises UserError when they are missing or do not fit the images."""
     path = layout.data_dir(workspace.root, task) / f"{split}_labels.npy"
     again = f"make it with: {workspace.hint('data', task)}"
     labels: NDArray[np.int64] = np.array(files.load_array(path, workspace.hint("data", task)))
     if labels.shape != (count,):
         raise UserError(f"{path}: has shape {labels.shape}, wanted ({count},); {again}")
-    classes = meta["corpus"]["classes"]
+    classes = _classes(meta)
     if labels.min() < 0 or labels.max() >= classes:
         raise UserError(f"{path}: holds {labels.min()}..{labels.max()}, wanted 0..{classes - 1}; {again}")
     return labels

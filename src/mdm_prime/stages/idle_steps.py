@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from mdm_prime import files, tracking
+from mdm_prime import tracking
 from mdm_prime.core import schedules
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import idle_steps
 from mdm_prime.experiment import layout
+from mdm_prime.results.idle_steps import IdleStepsFile
 from mdm_prime.stages.workspace import Workspace
 
 
@@ -27,5 +28,5 @@ def count_idle_steps(workspace: Workspace) -> None:
             for num_steps in settings.num_steps
             for ell in settings.num_subtokens
         ]
-        files.write_json(output, {"rows": rows})
+        IdleStepsFile(rows=rows).write(output)
         tracked.artifact(output)

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mdm_prime import files, tracking
+from mdm_prime import tracking
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
@@ -14,6 +14,8 @@ from mdm_prime.official import imported as imported_folder
 from mdm_prime.official.contents import FormatError
 from mdm_prime.official.imported import Imported
 from mdm_prime.official.importing import import_checkpoint
+from mdm_prime.results.models import Source
+from mdm_prime.results.network import NetworkFile
 from mdm_prime.stages.networks import facts, identity, tags
 from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint
@@ -48,18 +50,21 @@ def import_run(workspace: Workspace, name: str) -> None:
         )
         digest = identity(run, workspace.meta(run.task))
         _, network = imported_folder.load(folder)
-        described = facts(run, network, None) | {
-            "components": getattr(imported.network, "components", 1),
-            "network": imported.network.model_dump(mode="json"),
-            "schedule": imported.schedule,
-            "exponent": imported.exponent,
-            "source": imported.source.model_dump(mode="json") | {"carry_over": imported.carry_over},
-            "config": run.model_dump(mode="json"),
-            "digest": digest,
-        }
+        source = Source(**imported.source.model_dump(), carry_over=imported.carry_over)
+        described = NetworkFile(
+            **facts(run, imported.network, network, None, source).of_network(),
+            schedule=imported.schedule,
+            exponent=imported.exponent,
+            network=imported.network,
+            steps=None,
+            weights_sha256=None,
+            data_sha256=None,
+            config=run.model_dump(mode="json"),
+            digest=digest,
+        )
         described_file.unlink(missing_ok=True)  # so that a kill leaves no weights beside another's description
         checkpoint.save(weights_file, network.state_dict(), {"digest": digest})
-        files.write_json(described_file, described)
+        described.write(described_file)
         tracked.link("weights", weights_file)
         tracked.artifact(described_file)
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 from torch import nn
 
-from mdm_prime import files
 from mdm_prime.core import schedules
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
@@ -22,7 +18,10 @@ from mdm_prime.data import arrays
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
-from mdm_prime.experiment.sections.networks import Network, NetworkSection
+from mdm_prime.experiment.sections.networks import NetworkSection
+from mdm_prime.results.data_set import DataSet
+from mdm_prime.results.models import Facts, Source
+from mdm_prime.results.network import NetworkFile
 from mdm_prime.stages.workspace import Workspace
 from mdm_prime.training import checkpoint
 
@@ -39,36 +38,33 @@ class Loaded:
         network: on its device, with averaged weights.
         subtokenizer: the map between the tokens that it sees and sub-tokens.
         schedule: the noise that it was trained with.
-        described: its run.json.
+        digest: what its weights belong to: the run's parameters and its data.
         facts: what its run's result files say of it.
     """
 
     network: nn.Module
     subtokenizer: Subtokenizer
     schedule: Schedule
-    described: dict[str, Any]
-    facts: dict[str, Any]
+    digest: str
+    facts: Facts
 
 
 def load(workspace: Workspace, run: Run, device: torch.device) -> Loaded:
     """A run's network with its weights. Raises UserError when they belong to other params or data, or are missing."""
     weights_file, described_file = layout.network_files(workspace.root, run.name)
     verb = "train" if run.checkpoint is None else "import"
-    described = files.read_json(described_file)
+    described = NetworkFile.read(described_file)
     weights, metadata = checkpoint.load(weights_file, device)
-    if not metadata.get("digest") == described.get("digest") == identity(run, workspace.meta(run.task)):
+    if not metadata.get("digest") == described.digest == identity(run, workspace.meta(run.task)):
         again = workspace.hint(verb, run.name)
         raise UserError(f"{weights_file}: made with other parameters or data; make it again: {again}")
-    section = run.network
-    if run.checkpoint is not None:
-        section = TypeAdapter(Network).validate_python(described["network"])
+    section = described.network or run.network
     check_memory(run, section, device, IN_EVALUATION)
     network = section.build(run.shape).to(device)
     network.load_state_dict(weights)
-    schedule = schedules.by_name(described["schedule"], described["exponent"])
-    told = facts(run, network, described["train_tokens"])
-    told |= {key: described[key] for key in ("components", "source") if key in described}  # of a checkpoint's file
-    return Loaded(network.eval(), subtokenizer_of(run), schedule, described, told)
+    schedule = schedules.by_name(described.schedule, described.exponent)
+    told = facts(run, section, network, described.train_tokens, described.source)
+    return Loaded(network.eval(), subtokenizer_of(run), schedule, described.digest, told)
 
 
 def check_memory(run: Run, section: NetworkSection, device: torch.device, bytes_each: int) -> None:
@@ -100,7 +96,7 @@ def check_memory(run: Run, section: NetworkSection, device: torch.device, bytes_
 def untrained(run: Run, device: torch.device) -> Loaded:
     """A run's network with fresh weights: for benchmarks, since speed does not care about them."""
     network = run.network.build(run.shape).to(device)
-    return Loaded(network.eval(), subtokenizer_of(run), schedule_of(run), {}, facts(run, network, None))
+    return Loaded(network.eval(), subtokenizer_of(run), schedule_of(run), "", facts(run, run.network, network, 0))
 
 
 def subtokenizer_of(run: Run) -> Subtokenizer:
@@ -121,9 +117,9 @@ def tokens_of(run: Run, stored: NDArray[np.unsignedinteger]) -> NDArray[np.unsig
     return x.numpy().astype(arrays.token_dtype(run.vocab_size))
 
 
-def identity(run: Run, meta: Mapping[str, Any]) -> str:
+def identity(run: Run, meta: DataSet) -> str:
     """What weights belong to: the run's parameters and its data."""
-    return f"{run.digest} {meta['sha256']}"
+    return f"{run.digest} {meta.sha256}"
 
 
 def minimised(run: Run) -> str:
@@ -133,27 +129,38 @@ def minimised(run: Run) -> str:
     return "nll" if run.model == "autoregressive" else run.training.objective
 
 
-def facts(run: Run, network: nn.Module, train_tokens: int | None) -> dict[str, Any]:
-    """The head of run.json, and of every result file of a run."""
-    return {
-        "task": run.task,
-        "variant": run.variant,
-        "seed": run.seed,
-        "model": run.model,
-        "num_subtokens": run.num_subtokens,
-        "base": run.shape.base,
-        "carry_over": run.carry_over,
-        "super_tokens": run.super_tokens,
-        "components": getattr(run.network, "components", 1),
-        "objective": minimised(run),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "train_tokens": train_tokens,
-    }
+def facts(
+    run: Run, section: NetworkSection, network: nn.Module, train_tokens: int | None, source: Source | None = None
+) -> Facts:
+    """The head of run.json, and of every result file of a run.
+
+    Args:
+        run: whose files these are.
+        section: the settings of its network: those of the run, or of its checkpoint.
+        network: made by them.
+        train_tokens: tokens that it was trained on here; None for one of a checkpoint.
+        source: its checkpoint.
+    """
+    return Facts(
+        task=run.task,
+        variant=run.variant,
+        seed=run.seed,
+        model=run.model,
+        num_subtokens=run.num_subtokens,
+        carry_over=run.carry_over,
+        super_tokens=run.super_tokens,
+        components=getattr(section, "components", 1),
+        objective=minimised(run),
+        source=source,
+        base=run.shape.base,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        train_tokens=train_tokens,
+    )
 
 
 def tags(workspace: Workspace, run: Run) -> dict[str, str]:
     """What a run is found by in MLflow."""
     values = {"task": run.task, "variant": run.variant, "model": run.model, "num_subtokens": run.num_subtokens}
     values |= {"carry_over": run.carry_over, "super_tokens": run.super_tokens, "seed": run.seed}
-    values |= {"scale": workspace.config.scale, "data_sha256": workspace.meta(run.task)["sha256"]}
+    values |= {"scale": workspace.config.scale, "data_sha256": workspace.meta(run.task).sha256}
     return {key: str(value) for key, value in values.items()}

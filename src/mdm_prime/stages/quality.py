@@ -11,28 +11,19 @@ from mdm_prime.evaluation.fidelity import distance_name, features_name
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
 from mdm_prime.progress import progress
+from mdm_prime.results.quality import OfSampler, QualityFile
+from mdm_prime.results.samples import SamplesFile
 from mdm_prime.stages.features import load_extractor, scoring
 from mdm_prime.stages.networks import tags
 from mdm_prime.stages.workspace import Workspace
-
-HEAD = (  # what is copied from samples.json
-    "seed",
-    "model",
-    "num_subtokens",
-    "carry_over",
-    "super_tokens",
-    "components",
-    "objective",
-)
 
 
 def quality(workspace: Workspace, name: str) -> str:
     """Scores the samples of a run: quality.json. Returns the distances in one line."""
     run, device = workspace.config.run(name), workspace.device()
     settings = workspace.config.image_task(run.task)
-    described = files.read_json(layout.sample_files(workspace.root, name)[1])
-    samplers = described["samplers"]
-    samples = _samples(workspace, run, len(samplers))
+    described = SamplesFile.read(layout.sample_files(workspace.root, name)[1], workspace.hint("sample", name))
+    samples = _samples(workspace, run, len(described.samplers))
     extractor = load_extractor(workspace, run.task, device)
     distance = distance_name(run.task, settings.fidelity)
     rows = []
@@ -45,24 +36,32 @@ def quality(workspace: Workspace, name: str) -> str:
             tags=tags(workspace, run),
         ) as tracked,
         scoring(workspace, run.task, extractor) as score,
-        progress(f"quality {name}", len(samplers)) as update,
+        progress(f"quality {name}", len(described.samplers)) as update,
     ):
-        for number, (sampler, pixels) in enumerate(zip(samplers, samples, strict=True)):
+        for number, (sampler, pixels) in enumerate(zip(described.samplers, samples, strict=True)):
             scores = score(pixels)
-            drawn = {"sampler": sampler["name"], **{key: sampler[key] for key in ("kind", "num_steps", "distribution")}}
-            rows.append(drawn | {"nfe": sampler["nfe_mean"]} | scores)
-            group = f"{sampler['name']}-{sampler['distribution']}"
-            values = {distance if key == "distance" else key: value for key, value in scores.items()}
+            rows.append(
+                OfSampler(
+                    **dict(scores),
+                    sampler=sampler.name,
+                    distribution=sampler.distribution,
+                    nfe=sampler.nfe_mean,
+                )
+            )
+            group = f"{sampler.name}-{sampler.distribution}"
+            values = {distance if key == "distance" else key: value for key, value in scores}
             tracked.metric(number, {f"{group}/{key}": value for key, value in values.items()})
-            update(len(rows), f"{sampler['name']}: {distance} {scores['distance']:.4g}")
+            update(len(rows), f"{sampler.name}: {distance} {scores.distance:.4g}")
         output = layout.quality_file(workspace.root, name)
-        head = {"task": run.task, "dataset": settings.data.dataset, "variant": run.variant}
-        head |= {key: described[key] for key in HEAD}
-        head |= {"source": described["source"]} if "source" in described else {}  # of a checkpoint
-        head |= {"features": features_name(run.task, settings.fidelity), "distance_name": distance}
-        files.write_json(output, head | {"rows": rows})
+        QualityFile(
+            **described.of_model(),
+            dataset=settings.data.dataset,
+            features=features_name(run.task, settings.fidelity),
+            distance_name=distance,
+            rows=rows,
+        ).write(output)
         tracked.artifact(output)
-    said = ", ".join(f"{row['distance']:.4g} ({row['sampler']})" for row in rows)
+    said = ", ".join(f"{row.distance:.4g} ({row.sampler})" for row in rows)
     return f"{name}: {distance} {said}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.samplers import SamplerSection
 from mdm_prime.progress import progress
+from mdm_prime.results.samples import Drawn, SamplesFile
 from mdm_prime.samplers.exact import prior_sample
 from mdm_prime.stages import launch, shards
 from mdm_prime.stages.networks import Loaded, load, tags
@@ -46,20 +46,24 @@ def sample(workspace: Workspace, name: str) -> str:
         for sampler, parts in zip(samplers, finished, strict=True):
             found = parts.joined()
             drawn.append(found["x"])
-            rows.append(_row(run, sampler, found["nfe"]) | {"texts": run.data.decode(data_folder, found["x"])})
+            rows.append(_row(run, sampler, found["nfe"], run.data.decode(data_folder, found["x"])))
         files.save_array(array, np.stack(drawn))
-        head = {key: value for key, value in loaded.facts.items() if key not in ("parameters", "train_tokens", "base")}
-        counts: dict[str, Any] = {"num_samples": settings.num_samples, "length": run.data.length}
         prefix = run.data.encode(data_folder, settings.prefix)
-        counts |= {"prefix": settings.prefix, "prefix_tokens": len(prefix)}
-        files.write_json(description, head | counts | {"samplers": rows})
-        for key in ("nfe", "idle_steps"):
-            values = {f"{key} {row['name']}": row[f"{key}_mean"] for row in rows}
-            tracked.metric(0, {name: value for name, value in values.items() if value is not None})
+        SamplesFile(
+            **loaded.facts.of_model(),
+            num_samples=settings.num_samples,
+            length=run.data.length,
+            prefix=settings.prefix,
+            prefix_tokens=len(prefix),
+            samplers=rows,
+        ).write(description)
+        tracked.metric(0, {f"nfe {row.name}": row.nfe_mean for row in rows})
+        idle = {f"idle_steps {row.name}": row.idle_steps_mean for row in rows}
+        tracked.metric(0, {name: value for name, value in idle.items() if value is not None})
         tracked.artifact(description)
         for row in rows:
-            if row["texts"]:
-                tracked.document(f"samples-{row['name']}.txt", "\n\n".join(row["texts"]))
+            if row.texts:
+                tracked.document(f"samples-{row.name}.txt", "\n\n".join(row.texts))
         if run.on_images:
             from mdm_prime.stages.sample_images import write_views
 
@@ -67,7 +71,7 @@ def sample(workspace: Workspace, name: str) -> str:
     for parts in finished:
         parts.remove()
     shards.remove_unused(_parts_folder(workspace, name))
-    said = ", ".join(f"{row['name']} with {row['nfe_mean']:.4g} network evaluations" for row in rows)
+    said = ", ".join(f"{row.name} with {row.nfe_mean:.4g} network evaluations" for row in rows)
     return f"{name}: {settings.num_samples} samples by {said} each"
 
 
@@ -182,16 +186,27 @@ def as_stored(run: Run, x: Tensor) -> NDArray[np.unsignedinteger]:
     return x.numpy().astype(token_dtype(run.vocab_size))
 
 
-def _row(run: Run, sampler: SamplerSection, nfe: NDArray[np.int64]) -> dict[str, Any]:
+def _row(run: Run, sampler: SamplerSection, nfe: NDArray[np.int64], texts: list[str] | None) -> Drawn:
     """A sampler's row of samples.json; idle steps are those of its steps in which the network was not asked."""
-    num_steps = sampler.description["num_steps"]
-    idle = None if num_steps is None or run.model == "autoregressive" else num_steps - nfe
-    return {"name": sampler.name, **sampler.description, **summary("nfe", nfe), **summary("idle_steps", idle)}
+    said = sampler.description
+    steps = said["num_steps"]
+    idle = None if steps is None or run.model == "autoregressive" else summary(steps - nfe)
+    nfe_mean, nfe_stderr = summary(nfe)
+    return Drawn(
+        name=sampler.name,
+        kind=sampler.kind,
+        num_steps=steps,
+        distribution=said["distribution"],
+        settings=sampler,
+        nfe_mean=nfe_mean,
+        nfe_stderr=nfe_stderr,
+        idle_steps_mean=idle[0] if idle else None,
+        idle_steps_stderr=idle[1] if idle else None,
+        texts=texts,
+    )
 
 
-def summary(name: str, values: NDArray[np.int64] | None) -> dict[str, float | None]:
-    """Mean and standard error over samples; null where there is nothing to count."""
-    if values is None:
-        return {f"{name}_mean": None, f"{name}_stderr": None}
+def summary(values: NDArray[np.int64]) -> tuple[float, float]:
+    """Mean and standard error over samples."""
     spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return {f"{name}_mean": float(values.mean()), f"{name}_stderr": spread / len(values) ** 0.5}
+    return float(values.mean()), spread / len(values) ** 0.5

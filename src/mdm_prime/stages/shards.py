@@ -176,7 +176,7 @@ def fair_size(total: int, batch_size: int, devices: int) -> int | None:
 
 def identity(loaded: Loaded, **settings: Any) -> dict[str, Any]:
     """What parts that a network computes depend on, apart from the code: its run, data and weights, and settings."""
-    return {"digest": loaded.described["digest"], "weights": weights_hash(loaded.network), **settings}
+    return {"digest": loaded.digest, "weights": weights_hash(loaded.network), **settings}
 
 
 def weights_hash(network: nn.Module) -> str:

@@ -6,10 +6,9 @@ import csv
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,8 @@ from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
 from mdm_prime.progress import progress
+from mdm_prime.results.data_set import DataSet
+from mdm_prime.results.network import NetworkFile
 from mdm_prime.stages import launch
 from mdm_prime.stages.networks import (
     IN_TRAINING,
@@ -84,7 +85,7 @@ def _train_and_write(
     workspace: Workspace,
     run: Run,
     network: nn.Module,
-    meta: Mapping[str, Any],
+    meta: DataSet,
     trained: Callable[..., tuple[dict[str, Tensor], list[loop.Progress]]],
 ) -> None:
     """Calls `trained`, shows and tracks its progress, and writes what it returns."""
@@ -114,16 +115,17 @@ def _train_and_write(
         weights, digest = output / "weights.safetensors", identity(run, meta)
         checkpoint.save(weights, average, {"digest": digest, "run": run.model_dump(mode="json")})
         _write_history(layout.history_file(workspace.root, name), history)
-        described = facts(run, network, history[-1].train_tokens) | {
-            "steps": run.training.steps,
-            "schedule": run.training.schedule,
-            "exponent": run.training.exponent,
-            "weights_sha256": files.sha256_of(weights),
-            "data_sha256": meta["sha256"],
-            "config": run.model_dump(mode="json"),
-            "digest": digest,
-        }
-        files.write_json(output / "run.json", described)
+        NetworkFile(
+            **facts(run, run.network, network, history[-1].train_tokens).of_network(),
+            schedule=run.training.schedule,
+            exponent=run.training.exponent,
+            network=None,
+            steps=run.training.steps,
+            weights_sha256=files.sha256_of(weights),
+            data_sha256=meta.sha256,
+            config=run.model_dump(mode="json"),
+            digest=digest,
+        ).write(output / "run.json")
         tracked.link("weights", weights)
         tracked.artifact(output / "run.json")
     (output / STATE).unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from mdm_prime import files, hints
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
+from mdm_prime.results.data_set import DataSet
 from mdm_prime.stages import gpus, memory
 
 if TYPE_CHECKING:
@@ -72,12 +73,12 @@ class Workspace:
             raise UserError(f"{path}: has shape {tokens.shape}, wanted (N, {length}); make it with: {again}")
         return tokens
 
-    def meta(self, task: str) -> dict[str, Any]:
-        """meta.json of a data set. Raises UserError when it is missing or the data set has another vocabulary."""
-        path = layout.data_dir(self.root, task) / "meta.json"
-        meta: dict[str, Any] = files.read_json(path)
-        wanted = self.config.task(task).data.vocab_size
-        if meta["vocab_size"] != wanted:
-            again = self.hint("data", task)
-            raise UserError(f"{path}: has vocab_size {meta['vocab_size']}, wanted {wanted}; make it with: {again}")
+    def meta(self, task: str) -> DataSet:
+        """meta.json of a data set. Raises UserError when it is missing, or of another vocabulary or length."""
+        path, again = layout.data_dir(self.root, task) / "meta.json", self.hint("data", task)
+        meta = DataSet.read(path, again)
+        for key in ("vocab_size", "length"):
+            found, wanted = getattr(meta, key), getattr(self.config.task(task).data, key)
+            if found != wanted:
+                raise UserError(f"{path}: has {key} {found}, wanted {wanted}; make it with: {again}")
         return meta

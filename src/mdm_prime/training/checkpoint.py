@@ -76,6 +76,4 @@ def unpack(tensors: Mapping[str, Tensor], network: nn.Module, average: dict[str,
         average[name].copy_(tensors[f"average/{name}"])
         keys = [key.split("/")[1] for key in tensors if key.startswith("optimizer/") and key.endswith(f"/{name}")]
         state = {key: tensors[f"optimizer/{key}/{name}"].clone() for key in keys}
-        if "step" in state:  # AdamW counts on the CPU; on a GPU every step would wait for it
-            state["step"] = state["step"].cpu()
         optimizer.state(parameter).update(state)

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mdm_prime.core.keyed import set_keys
 from mdm_prime.core.masking import stratified_times
 from mdm_prime.core.noise import BatchNoise, Noise
 from mdm_prime.errors import TrainingInterruptedError, UserError
 from mdm_prime.experiment.sections.models import Training
-from mdm_prime.networks.modules.keyed import set_keys
 from mdm_prime.training import checkpoint, ema
 from mdm_prime.training.losses import Loss
 from mdm_prime.training.optimizers import Optimizer, learning_rate
@@ -92,7 +92,7 @@ def train(
         metadata = {"digest": digest, "step": step, "history": history, "sums": sums.tolist()}
         checkpoint.save(state_file, checkpoint.pack(network, average, optimizer), metadata)
 
-    if settings.compile:
+    if settings.compile is True or (settings.compile == "auto" and device.type == "cuda"):
         network.compile()
     objective = processes.share(Objective(network, loss))
     network.train()
@@ -154,7 +154,7 @@ class Objective(nn.Module):
 
 
 def step_noise(seed: int, step: int, batch_size: int, own: range, device: torch.device) -> tuple[BatchNoise, Tensor]:
-    """The random numbers of the rows `own` of a step's batch, and keys (B,) int64 for networks.modules.keyed."""
+    """The random numbers of the rows `own` of a step's batch, and keys (B,) int64 for core.keyed."""
     for_masks, for_keys = np.random.SeedSequence((seed, step)).generate_state(2)
     keys = np.random.SeedSequence(int(for_keys)).generate_state(batch_size)[own.start : own.stop].astype(np.int64)
     generator = torch.Generator(device).manual_seed(int(for_masks))

@@ -40,9 +40,8 @@ class Optimizer:
             muon = optim.Muon(matrices.values(), lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay)
             self._parts.append((muon, settings.matrix_learning_rate))
         rest = [parameter for name, parameter in parameters.items() if name not in matrices]
-        fused = all(parameter.device.type == "cpu" for parameter in rest)  # a sixth of the time of one by one there
-        adamw = optim.AdamW(
-            rest, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay, fused=fused
+        adamw = optim.AdamW(  # fused: on a CPU a sixth of the time of one by one
+            rest, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay, fused=True
         )
         self._parts.append((adamw, settings.learning_rate))
 

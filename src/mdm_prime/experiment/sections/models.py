@@ -62,7 +62,7 @@ class Training(Section):
     gradient_clip: PositiveFloat | None  # null: none
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)]  # 0: the raw weights
     precision: Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the GPU has it
-    compile: bool
+    compile: Literal["auto", True, False]  # torch.compile; auto: on a GPU, where the seconds it takes are soon won back
     log_every: PositiveInt
     checkpoint_every: PositiveInt
 
@@ -143,8 +143,22 @@ class Oracle(Section):
     seed: Seed
 
 
+class Job(Section):
+    """What a job asks the scheduler of a cluster for; null: what the entry `all` says."""
+
+    minutes: PositiveInt | None = None
+    memory: PositiveInt | None = None  # MiB
+    partition: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None = None  # null in `all` as well: the cluster's own
+
+
 class Compute(Section):
     """Where and how a stage computes."""
 
     device: Literal["auto", "cpu", "cuda"]
     threads: PositiveInt  # of each job; fixed, so that sums are added up in the same order
+    cluster: dict[str, Job] = Field(default_factory=dict)  # by verb, such as train or sample; `all` for the others
+
+    def job(self, verb: str) -> dict[str, int | str]:
+        """What a job of this verb asks for, as far as anything is said: minutes, memory, partition."""
+        said = [self.cluster.get(key, Job()).model_dump(exclude_none=True) for key in ("all", verb)]
+        return said[0] | said[1]

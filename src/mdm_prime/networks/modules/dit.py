@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mdm_prime.networks.modules.keyed import Dropout
+from mdm_prime.core.keyed import Dropout
 from mdm_prime.networks.modules.layers import SubtokenEmbedding, TimeEmbedding, rotary_angles, rotate
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mdm_prime.networks.modules.keyed import Choice, Dropout
+from mdm_prime.core.keyed import Choice, Dropout
 from mdm_prime.networks.modules.layers import SubtokenEmbedding
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
@@ -155,7 +155,7 @@ class UNet(nn.Module):
     def forward(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
         """Maps y (B, L, ell) int64 and where (B, L) bool to logits (N, V), in the order of `where`. t is ignored."""
         if self.training:
-            return self._logits(y, where, self.component())
+            return self._logits(y, where, self.component(y))
         parts = (self._logits(y, where, y.new_full(y.shape[:1], component)) for component in range(self.components))
         if self.components == 1:
             return next(parts)

@@ -12,7 +12,7 @@ from mdm_prime.reporting.declared import IMAGES as CATEGORY
 from mdm_prime.reporting.declared import DeclaredFigure
 from mdm_prime.reporting.figures.image_denoising import by_model, first_seed
 from mdm_prime.reporting.images import display_name
-from mdm_prime.reporting.loading import samplers
+from mdm_prime.reporting.loading import samples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,12 +47,11 @@ def _block(config: Config, root: Path, task: str) -> Block:
     rows: list[list[Picture]] = [list(colours(real.reshape(shape), data.vocab_size))]
     labels = ["real test images"]
     for run, model in by_model(config, root, task):
-        array, described = layout.sample_files(root, run.name)
-        used = samplers(described)
-        last = max(range(len(used)), key=lambda number: float(used[number]["nfe_mean"]))
-        images = load_array(array, (len(used), None, data.length))[last, :IMAGES]
+        used = samples(root, run).samplers
+        last = max(range(len(used)), key=lambda number: used[number].nfe_mean)
+        images = load_array(layout.sample_files(root, run.name)[0], (len(used), None, data.length))[last, :IMAGES]
         rows.append(list(colours(images.reshape(shape), data.vocab_size)))
-        labels.append(display_name(model, "\n") + f"\n{used[last]['nfe_mean']:.0f} evaluations")
+        labels.append(display_name(model, "\n") + f"\n{used[last].nfe_mean:.0f} evaluations")
     note = "the first images of each model, not selected, at its most network evaluations"
     return Block(data.dataset, note, labels, [rows])
 

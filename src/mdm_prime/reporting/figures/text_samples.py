@@ -14,8 +14,8 @@ from mdm_prime.experiment.layout import Files
 from mdm_prime.experiment.runs import Run
 from mdm_prime.reporting.declared import NOT_IN_PAPER, TEXT, DeclaredFigure
 from mdm_prime.reporting.drawing import GRAY, PAGE, new_figure, title_of
-from mdm_prime.reporting.loading import samplers_of
-from mdm_prime.reporting.records import Row
+from mdm_prime.results.base import known
+from mdm_prime.results.samples import Drawn, SamplesFile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,8 +44,9 @@ def draw(config: Config, root: Path) -> Figure:
     for task in tasks:
         name = f"{title_of(config, task)}. " if len(tasks) > 1 else ""
         for run in sorted(layout.sampled_runs(config, task), key=_order):
-            for sampler in samplers_of(root, run, ("texts",)):
-                texts = [wrap(text) for text in (sampler["texts"] or [])[:SAMPLES]]
+            path = layout.sample_files(root, run.name)[1]
+            for sampler in SamplesFile.read(path).samplers:
+                texts = [wrap(text) for text in known(sampler.texts, path, f"texts of {sampler.name}")[:SAMPLES]]
                 blocks.append((name + _heading(run, sampler), texts))
     # Heights in lines: a heading takes 1.6, a sample its lines and half a line of space.
     heights = [1.6 + sum(sample.count("\n") + 1.5 for sample in samples) + 0.6 for _, samples in blocks]
@@ -94,7 +95,7 @@ def _glyphs() -> frozenset[int]:
     return frozenset(get_font(findfont(FontProperties(family=FONT))).get_charmap())
 
 
-def _heading(run: Run, sampler: Row) -> str:
+def _heading(run: Run, sampler: Drawn) -> str:
     parts = list[str]()
     if run.model == "autoregressive":
         parts.append("Autoregressive")
@@ -102,15 +103,15 @@ def _heading(run: Run, sampler: Row) -> str:
         parts.append("MDM" if run.num_subtokens == 1 else rf"MDM-Prime, $\ell$ = {run.num_subtokens}")
         parts += [] if run.carry_over else ["no carry-over"]
         parts += ["trained on the valid bound"] if run.training.objective == "nelbo" else []
-        if sampler["kind"] != "ancestral":
-            parts.append(str(sampler.get("order") or sampler["kind"]).replace("_", " "))
-        parts += [f"{sampler['num_steps']} steps"] if sampler["num_steps"] else []
+        if sampler.kind != "ancestral":
+            parts.append(str(getattr(sampler.settings, "order", sampler.kind)).replace("_", " "))
+        parts += [f"{sampler.num_steps} steps"] if sampler.num_steps else []
     parts += [
-        f"{name} {sampler[key]:g}"
+        f"{name} {getattr(sampler.settings, key):g}"
         for name, key in (("temperature", "temperature"), ("nucleus", "top_p"))
-        if sampler.get(key, 1.0) != 1.0
+        if getattr(sampler.settings, key, 1.0) != 1.0
     ]
-    return f"{', '.join(parts)}: {sampler['nfe_mean']:.1f} evaluations"
+    return f"{', '.join(parts)}: {sampler.nfe_mean:.1f} evaluations"
 
 
 def _order(run: Run) -> tuple[bool, int, bool]:

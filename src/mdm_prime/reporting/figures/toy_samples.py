@@ -11,7 +11,7 @@ from mdm_prime.experiment.layout import Files
 from mdm_prime.experiment.runs import Run
 from mdm_prime.reporting.declared import TOY, DeclaredFigure
 from mdm_prime.reporting.drawing import PAGE, lines_of, new_figure, panels_of
-from mdm_prime.reporting.loading import samplers_of
+from mdm_prime.reporting.loading import samples
 from mdm_prime.reporting.tables.toy_likelihood import BINS, sampled
 
 if TYPE_CHECKING:
@@ -44,21 +44,22 @@ def draw(config: Config, root: Path) -> Figure:
 
 def _pictures(config: Config, root: Path, task: str) -> list[tuple[Histogram, float, str, str]]:
     """What each panel shows, the darkest value, the title, and the note below it."""
-    import numpy as np
-
+    from mdm_prime.reporting.arrays import load_array
     from mdm_prime.reporting.histograms import coarsen, histogram, total_variation
 
-    density = np.load(layout.data_dir(root, task) / "density.npy")
+    size = config.task(task).data.vocab_size
+    density = load_array(layout.data_dir(root, task) / "density.npy", (size, size))
     truth = coarsen(density, SHOWN_BINS)
     top = float(truth.max())
     title = "True density" if len(config.of_kind("toy")) == 1 else f"{task}: true density"
     pictures = [(truth, top, title, "")]
     for run in sorted(sampled(config, task), key=lambda run: run.num_subtokens):
-        drawn, used = np.load(layout.sample_files(root, run.name)[0], mmap_mode="r"), samplers_of(root, run)
-        for samples, sampler in zip(drawn, used, strict=True):
-            distance = total_variation(histogram(samples, len(density), BINS), coarsen(density, BINS))
-            shown = histogram(samples, len(density), SHOWN_BINS)
-            name = _name(run) if len(used) == 1 else f"{_name(run)}\n{sampler['name']}"
+        used = samples(root, run).samplers
+        drawn = load_array(layout.sample_files(root, run.name)[0], (len(used), None, 2))
+        for cells, sampler in zip(drawn, used, strict=True):
+            distance = total_variation(histogram(cells, size, BINS), coarsen(density, BINS))
+            shown = histogram(cells, size, SHOWN_BINS)
+            name = _name(run) if len(used) == 1 else f"{_name(run)}\n{sampler.name}"
             pictures.append((shown, top, name, f"TV = {distance:.3f}"))
     return pictures
 

@@ -82,7 +82,7 @@ def _panel(axes: Axes, root: Path, task: str, title: str, runs: list[Run]) -> No
         axes.plot(*np.mean([curve[:length] for curve in curves], axis=0).T, **look)
         if not _counts_visible(seeds[0]):
             shown += [float(value) for curve in curves for value in (curve[:, 1].min(), curve[:, 1].max())]
-    entropy = meta(root, task, ("entropy_per_token",))["entropy_per_token"]
+    entropy = meta(root, task).entropy_per_token
     if entropy is not None:
         shown.append(entropy)
         axes.axhline(entropy, color=BLACK, linestyle=":", linewidth=1)

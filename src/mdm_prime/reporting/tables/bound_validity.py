@@ -10,13 +10,13 @@ from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import Files
-from mdm_prime.files import read_json
 from mdm_prime.reporting import columns
 from mdm_prime.reporting.below_entropy import ROUNDING, STDERRS, is_below
 from mdm_prime.reporting.columns import TRAINED_NATS, Column, Tolerance, spread_of, stderr_of
 from mdm_prime.reporting.declared import BOUND, Content, DeclaredTable, Metrics
-from mdm_prime.reporting.loading import exact_values, likelihoods, meta, over_seeds
-from mdm_prime.reporting.records import Row, pick, yes_no
+from mdm_prime.reporting.loading import entropy, exact_values, likelihoods, over_seeds
+from mdm_prime.reporting.records import Row, yes_no
+from mdm_prime.results.oracle import OracleFile
 
 KNOWN, TOY, COPIES = "known_entropy", "toy", "copies of one bit"  # kinds of sources; the first two are trained on
 LOSSES = ("joint_loss", "nelbo")
@@ -25,10 +25,6 @@ VALID = {  # beside nelbo
     "exact_left_to_right": "exact value of the sampler that reveals from left to right",
     "exact_lowest_entropy": "exact value of the sampler that reveals what has the least entropy",
 }
-ORACLE_KEYS = (
-    *("source", "num_subtokens", "entropy", "method", "exact"),
-    *(f"{loss}{error}" for loss in (*LOSSES, "bound_tokens") for error in ("", "_stderr")),
-)
 ORACLE = Tolerance(stderrs=3, absolute=1e-6)  # no training: enumeration, or Monte Carlo
 
 
@@ -124,14 +120,12 @@ def _with_oracle(config: Config) -> list[str]:
 
 
 def _oracle(root: Path, task: str) -> list[Row]:
-    path = root / layout.oracle(task).pattern
-    rows = [pick(path, row, ORACLE_KEYS) for row in pick(path, read_json(path), ("rows",))["rows"]]
-    return [row | exact_values(path, row["exact"]) for row in rows]
+    saved = OracleFile.read(layout.oracle_file(root, task))
+    return [dict(row) | exact_values(row.exact) for row in saved.rows]
 
 
 def _trained(config: Config, root: Path, task: str) -> list[Row]:
     """One row per masked variant, mean over seeds."""
-    entropy = meta(root, task, ("entropy_per_token",))["entropy_per_token"]
     return [
         {
             "variant": variant,
@@ -139,7 +133,7 @@ def _trained(config: Config, root: Path, task: str) -> list[Row]:
             "carry_over": yes_no(seeds[0]["carry_over"]),
             "objective": seeds[0]["objective"],
             "seeds": len(seeds),
-            "entropy": entropy,
+            "entropy": entropy(root, task),
             "exact_sequences": seeds[0].get("exact_sequences"),
             **_means(seeds),
         }

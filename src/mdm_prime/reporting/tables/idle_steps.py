@@ -7,16 +7,14 @@ from pathlib import Path
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import Files
-from mdm_prime.files import read_json
 from mdm_prime.reporting import columns, published
 from mdm_prime.reporting.columns import Column, Tolerance, stderr_of
 from mdm_prime.reporting.declared import IDLE, Content, DeclaredTable
-from mdm_prime.reporting.loading import samplers_of
+from mdm_prime.reporting.loading import samples
 from mdm_prime.reporting.occupancy import EVENT_PROCESS, TRAINED_SAMPLER, expected_idle_steps, idle_steps_std
-from mdm_prime.reporting.records import Row, pick
+from mdm_prime.reporting.records import Row
+from mdm_prime.results.idle_steps import IdleStepsFile
 
-ROW_KEYS = ("num_steps", "num_subtokens", "length", "num_sequences", "idle_measured", "idle_stderr")
-SAMPLE_KEYS = ("num_samples", "length", "prefix_tokens", "idle_steps_mean", "idle_steps_stderr")
 COLUMNS = (
     Column("measured_by", f"{EVENT_PROCESS}: reveal times drawn without a network; {TRAINED_SAMPLER}: steps in which a "
            "network's samples did not change", heading="Measured by"),
@@ -59,9 +57,8 @@ def _event_process_rows(root: Path) -> list[Row]:
         for row in published.read("idle_steps_figure1")
     }
     rows = []
-    for saved in pick(path, read_json(path), ("rows",))["rows"]:
-        row = pick(path, saved, ROW_KEYS)
-        steps, length, number = row["num_steps"], row["length"], row["num_subtokens"]
+    for row in IdleStepsFile.read(path).rows:
+        steps, length, number = row.num_steps, row.length, row.num_subtokens
         rows.append(
             {
                 "measured_by": EVENT_PROCESS,
@@ -69,10 +66,10 @@ def _event_process_rows(root: Path) -> list[Row]:
                 "num_subtokens": number,
                 "length": length,
                 **_exact(steps, length, number),
-                "idle_measured": row["idle_measured"],
-                "idle_measured_stderr": row["idle_stderr"],
+                "idle_measured": row.idle_measured,
+                "idle_measured_stderr": row.idle_stderr,
                 "published_figure1": figure.get((length, steps, number)),
-                "num_sequences": row["num_sequences"],
+                "num_sequences": row.num_sequences,
             }
         )
     return sorted(rows, key=lambda row: (row["length"], row["num_steps"], row["num_subtokens"]))
@@ -83,21 +80,21 @@ def _sampler_rows(config: Config, root: Path, task: str) -> list[Row]:
     rows = []
     for run in layout.sampled_runs(config, task):
         linear = run.training.schedule == "linear"  # another schedule reveals unevenly
-        for sampler in samplers_of(root, run) if run.model == "masked" else []:
-            if sampler["kind"] != "ancestral":
+        saved = samples(root, run)
+        for sampler in saved.samplers if run.model == "masked" else []:
+            if sampler.kind != "ancestral" or sampler.num_steps is None:
                 continue
-            saved = pick(layout.sample_files(root, run.name)[1], sampler, SAMPLE_KEYS)
-            length = saved["length"] - saved["prefix_tokens"]
+            length = saved.length - saved.prefix_tokens
             rows.append(
                 {
                     "measured_by": TRAINED_SAMPLER,
-                    "num_steps": sampler["num_steps"],
+                    "num_steps": sampler.num_steps,
                     "num_subtokens": run.num_subtokens,
                     "length": length,
-                    **(_exact(sampler["num_steps"], length, run.num_subtokens) if linear else {}),
-                    "idle_measured": saved["idle_steps_mean"],
-                    "idle_measured_stderr": saved["idle_steps_stderr"],
-                    "num_sequences": saved["num_samples"],
+                    **(_exact(sampler.num_steps, length, run.num_subtokens) if linear else {}),
+                    "idle_measured": sampler.idle_steps_mean,
+                    "idle_measured_stderr": sampler.idle_steps_stderr,
+                    "num_sequences": saved.num_samples,
                     "variant": run.variant,
                     "task": task,
                 }

@@ -87,11 +87,11 @@ def build(config: Config, root: Path) -> Content:
     for task in config.images:
         # nats per token -> bits per dimension: of L tokens, C * H * W dimensions (3/2 L with super-tokens)
         bits = {run.variant: run.length / run.data.length / log(2) for run in config.runs(task)}
-        found = likelihoods(config, root, task, more=("super_tokens", "components"))
+        found = likelihoods(config, root, task)
         named = {"task": task, "dataset": config.images[task].data.dataset}
         rows.append(named | _counted(baselines(root, task)[INDEPENDENT]))
         rows += sorted((named | _row(seeds, bits[name]) for name, seeds in found.items()), key=model_order)
-    return Content(rows, extra={"corpora": {task: meta(root, task, ("corpus",))["corpus"] for task in config.images}})
+    return Content(rows, extra={"corpora": {task: meta(root, task).corpus for task in config.images}})
 
 
 def headline(rows: list[Row]) -> Metrics:
@@ -125,7 +125,7 @@ def _row(seeds: list[Row], bits: float) -> Row:
             f"{name}{error}": bits * row[f"{loss}{error}"]
             for name, loss in LOSSES.items()
             for error in ("", "_stderr")
-            if loss in row
+            if row.get(loss) is not None
         }
         for row in seeds
     ]

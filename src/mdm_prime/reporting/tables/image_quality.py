@@ -73,7 +73,7 @@ def build(config: Config, root: Path) -> Content:
     facts: dict[str, Any] = {}
     for task in config.images:
         compared, floor = baselines(root, task)
-        facts[task] = compared | meta(root, task, ("train_sequences", "heldout_sequences", "corpus"))
+        facts[task] = compared | meta(root, task).model_dump(include={"train_sequences", "heldout_sequences", "corpus"})
         found = [_row({"model": row["baseline"]}, compared, row) for row in floor]
         found += _rows_of_runs(qualities(config, root, task))
         rows += [{"task": task, **row} for row in found]

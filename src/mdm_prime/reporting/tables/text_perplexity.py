@@ -15,8 +15,8 @@ from mdm_prime.reporting.columns import TRAINED_PPL, Column, Tolerance, spread_o
 from mdm_prime.reporting.declared import TEXT, Content, DeclaredTable, Metrics
 from mdm_prime.reporting.loading import baselines, likelihoods, meta, over_seeds
 from mdm_prime.reporting.records import Row, yes_no
+from mdm_prime.results.data_set import DataSet
 
-META_KEYS = ("vocab_size", "length", "train_sequences", "heldout_sequences", "heldout_bytes", "sha256", "corpus")
 MODELS = ("ARM", "MDM", "MDM-Prime")
 PERPLEXITIES = {  # column -> what it is the exp of
     "ppl_bound": "nelbo",
@@ -100,14 +100,13 @@ def build(config: Config, root: Path) -> Content:
     extra: dict[str, Any] = {}
     summaries = []
     for task in config.of_kind("text"):
-        facts = meta(root, task, META_KEYS)
-        tokens = {split: facts[f"{split}_sequences"] * facts["length"] for split in ("train", "heldout")}
+        facts = meta(root, task)
+        tokens = {"train": facts.train_sequences * facts.length, "heldout": facts.heldout_sequences * facts.length}
         found = _counted(baselines(root, task), facts) + _rows(likelihoods(config, root, task), facts)
         rows += [{"task": task, **row} for row in found]
-        extra[task] = {key: facts[key] for key in ("corpus", "sha256", "heldout_bytes")} | {"tokens": tokens}
+        extra[task] = facts.model_dump(include={"corpus", "sha256", "heldout_bytes"}) | {"tokens": tokens}
         summaries.append(
-            f"{facts['corpus'].get('name', 'the corpus')} ({tokens['heldout']} tokens, vocabulary "
-            f"{facts['vocab_size']}, length {facts['length']})"
+            f"{facts.corpus['name']} ({tokens['heldout']} tokens, vocabulary {facts.vocab_size}, length {facts.length})"
         )
     summary = f"Perplexity per token on the held-out text of {', and of '.join(summaries)}."
     return Content(rows, summary=summary, extra={"tasks": extra})
@@ -130,13 +129,13 @@ def headline(rows: list[Row]) -> Metrics:
     }
 
 
-def _rows(variants: dict[str, list[Row]], facts: Row) -> list[Row]:
+def _rows(variants: dict[str, list[Row]], facts: DataSet) -> list[Row]:
     """A row for each seed of each variant and a mean row below them, ordered by model, l and carry-over."""
     rows = []
     for seeds in sorted(variants.values(), key=lambda seeds: _order(seeds[0])):
         for row in seeds:
             for ppl, loss in PERPLEXITIES.items():
-                if loss in row:
+                if row.get(loss) is not None:
                     row[ppl] = exp(row[loss])
                     row[f"{ppl}_stderr"] = row[ppl] * row[f"{loss}_stderr"]  # d exp(u) = exp(u) du
         rows += [_row([row], str(row["seed"]), facts) for row in seeds]
@@ -144,7 +143,7 @@ def _rows(variants: dict[str, list[Row]], facts: Row) -> list[Row]:
     return rows
 
 
-def _counted(found: dict[str, Row], facts: Row) -> list[Row]:
+def _counted(found: dict[str, Row], facts: DataSet) -> list[Row]:
     """A row for each n-gram model, whose likelihood is exact: no bound and no published loss."""
     rows = []
     for name, row in found.items():
@@ -159,7 +158,7 @@ def _counted(found: dict[str, Row], facts: Row) -> list[Row]:
                 "bits_per_byte_bound": _bits_per_byte(row["nats"], facts),
                 "exact": "yes",
                 "objective": "counted",
-                "corpus": facts["corpus"].get("name", ""),
+                "corpus": facts.corpus["name"],
             }
         )
     return rows
@@ -169,10 +168,10 @@ def _order(row: Row) -> tuple[int, int, bool]:
     return MODELS.index(model_of(row["model"], row["num_subtokens"])), row["num_subtokens"], not row["carry_over"]
 
 
-def _row(seeds: list[Row], seed: str, facts: Row) -> Row:
+def _row(seeds: list[Row], seed: str, facts: DataSet) -> Row:
     first = seeds[0]
     model = model_of(first["model"], first["num_subtokens"])
-    corpus = facts["corpus"].get("name", "")
+    corpus = str(facts.corpus["name"])
     paper = published.openwebtext(model, first["num_subtokens"]) or {}
     ours = over_seeds(seeds, PERPLEXITIES)
     nelbo = over_seeds(seeds, ("nelbo",))["nelbo"]
@@ -202,11 +201,11 @@ def _less(ours: float, theirs: float | None) -> float | None:
     return None if theirs is None else ours - theirs
 
 
-def _bits_per_byte(nats_per_token: float, facts: Row) -> float | None:
-    if not facts["heldout_bytes"]:
+def _bits_per_byte(nats_per_token: float, facts: DataSet) -> float | None:
+    if not facts.heldout_bytes:
         return None
-    tokens = facts["heldout_sequences"] * facts["length"]
-    return nats_per_token * float(tokens / facts["heldout_bytes"]) / log(2)
+    tokens = facts.heldout_sequences * facts.length
+    return nats_per_token * float(tokens / facts.heldout_bytes) / log(2)
 
 
 TABLE = DeclaredTable(

@@ -11,7 +11,7 @@ from mdm_prime.experiment.runs import Run
 from mdm_prime.reporting import columns
 from mdm_prime.reporting.columns import TRAINED_NATS, Column, Tolerance, spread_of, stderr_of
 from mdm_prime.reporting.declared import TOY, Content, DeclaredTable, Metrics
-from mdm_prime.reporting.loading import likelihoods, meta, over_seeds, samplers_of
+from mdm_prime.reporting.loading import entropy, likelihoods, meta, over_seeds, samples
 from mdm_prime.reporting.records import Row, yes_no
 
 BINS = 32  # a side: 1,024 bins, so that 10^5 samples fill them
@@ -61,7 +61,7 @@ def sampled(config: Config, task: str) -> list[Run]:
 
 def build(config: Config, root: Path) -> Content:
     tasks = config.of_kind("toy")
-    corpora = {task: meta(root, task, ("corpus",))["corpus"] for task in tasks}
+    corpora = {task: meta(root, task).corpus for task in tasks}
     return Content([row for task in tasks for row in _rows(config, root, task)], extra={"corpora": corpora})
 
 
@@ -73,35 +73,34 @@ def headline(rows: list[Row]) -> Metrics:
 
 def _rows(config: Config, root: Path, task: str) -> list[Row]:
     """A row for each sampler of each variant, ordered by l."""
-    import numpy as np
-
+    from mdm_prime.reporting.arrays import load_array
     from mdm_prime.reporting.histograms import coarsen, histogram, total_variation, total_variation_floor
 
-    facts = meta(root, task, ("vocab_size", "entropy_per_token"))
+    size = config.task(task).data.vocab_size
     variants = likelihoods(config, root, task)
-    density = coarsen(np.load(layout.data_dir(root, task) / "density.npy"), BINS)
+    density = coarsen(load_array(layout.data_dir(root, task) / "density.npy", (size, size)), BINS)
     rows: list[Row] = []
     for run in sorted(sampled(config, task), key=lambda run: run.num_subtokens):
-        seeds = variants[run.variant]
-        drawn = np.load(layout.sample_files(root, run.name)[0], mmap_mode="r")  # (samplers, N, 2)
+        seeds, used = variants[run.variant], samples(root, run).samplers
+        drawn = load_array(layout.sample_files(root, run.name)[0], (len(used), None, 2))
         rows += [
             {
                 "task": task,
                 "num_subtokens": run.num_subtokens,
                 "base": seeds[0]["base"],
-                "entropy": facts["entropy_per_token"],
+                "entropy": entropy(root, task),
                 **over_seeds(seeds, LOSSES),
-                "total_variation": total_variation(histogram(samples, facts["vocab_size"], BINS), density),
-                "total_variation_floor": total_variation_floor(density, len(samples)),
-                "num_samples": len(samples),
-                "num_steps": sampler["num_steps"],
-                "sampler": sampler["kind"],
+                "total_variation": total_variation(histogram(cells, size, BINS), density),
+                "total_variation_floor": total_variation_floor(density, len(cells)),
+                "num_samples": len(cells),
+                "num_steps": sampler.num_steps,
+                "sampler": sampler.kind,
                 "seeds": len(seeds),
                 "variant": run.variant,
                 "carry_over": yes_no(run.carry_over),
                 "objective": seeds[0]["objective"],
             }
-            for samples, sampler in zip(drawn, samplers_of(root, run), strict=True)
+            for cells, sampler in zip(drawn, used, strict=True)
         ]
     return rows
 

@@ -48,8 +48,10 @@ class Choice(Keyed):
         super().__init__()
         self.count = count
 
-    def forward(self) -> Tensor:
-        """(B,) int64."""
+    def forward(self, like: Tensor) -> Tensor:
+        """(B,) int64 for a batch (B, ...), on its device."""
+        if self.count == 1:
+            return like.new_zeros(len(like), dtype=torch.int64)
         return self.bits(1)[:, 0].long() % self.count
 
 

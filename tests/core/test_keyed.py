@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mdm_prime.networks.modules.keyed import Choice, Dropout, mixed, set_keys
+from mdm_prime.core.keyed import Choice, Dropout, mixed, set_keys
 
 KEYS = torch.tensor([0, 1, 2, 2**31, 2**32 - 1, 123456789])
 
@@ -55,12 +55,13 @@ def test_nothing_is_dropped_outside_of_training():
 def test_every_choice_is_as_likely():
     (choice,) = network = layers(Choice(3))
     set_keys(network, torch.arange(3000))
-    counts = choice().bincount(minlength=3)
+    counts = choice(KEYS).bincount(minlength=3)
     assert (counts - 1000).abs().max() < 4 * (3000 * 2 / 9) ** 0.5
     set_keys(network, torch.arange(7, 9))
-    again = choice()
+    again = choice(KEYS)
     set_keys(network, torch.arange(10))
-    assert torch.equal(choice()[7:9], again)
+    assert torch.equal(choice(KEYS)[7:9], again)
+    assert Choice(1)(KEYS).tolist() == [0] * len(KEYS), "without keys"
 
 
 def test_mixing_loses_nothing_and_moves_half_of_the_bits():
