@@ -134,7 +134,7 @@ def bound(scale: Config, name: str, data: Path | None, device: torch.device) -> 
         "evaluate_seconds": times[2] - times[1],
         "ppl_bound": float(torch.tensor(value, dtype=torch.float64).exp()),
         "reference_ppl_bound": reference_bound(run.variant) if scale.scale == "default" else None,
-        "data_sha256": meta["sha256"],
+        "data_sha256": meta.sha256,
     }
 
 

@@ -115,7 +115,7 @@ def test_the_table_has_a_row_for_each_run_and_the_sums(
 
 
 def test_a_target_that_names_nothing_is_one_line(loaded: Config, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^plan: 'coin' is not in scale 'mine'; allowed: coins, .*did you mean coins"):
+    with pytest.raises(UserError, match=r"^plan: 'coin' is not in scale 'mine'; allowed: coins; did you mean coins"):
         plan.make(loaded, tmp_path, "coin")
 
 

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mdm_prime import engines, files
+from mdm_prime import engines
 from mdm_prime.data.arrays import token_dtype
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import layout
@@ -18,6 +18,7 @@ from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.problems import allowed
 from mdm_prime.experiment.runs import Run
 from mdm_prime.progress import progress
+from mdm_prime.results.data_set import DataSet
 
 if TYPE_CHECKING:  # torch takes seconds, and a process of its own computes
     from mdm_prime.cost.pricing import Priced
@@ -124,7 +125,7 @@ def _key(run: Run) -> str:
 def _heldout(root: Path, task: str) -> int | None:
     """The number of a task's held-out sequences; None where its data are not made."""
     meta = layout.data_dir(root, task) / "meta.json"
-    return files.read_json(meta)["heldout_sequences"] if meta.is_file() else None
+    return DataSet.read(meta).heldout_sequences if meta.is_file() else None
 
 
 def _row(config: Config, root: Path, run: Run, priced: Priced, done: set[str], *, sampled: bool) -> Row:

@@ -19,10 +19,10 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from mdm_prime.core import chunks
+from mdm_prime.core.keyed import set_keys
 from mdm_prime.core.noise import BatchNoise
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.experiment.runs import Run
-from mdm_prime.networks.modules.keyed import set_keys
 from mdm_prime.stages.networks import IN_TRAINING, schedule_of
 from mdm_prime.stages.train import loss_of
 
