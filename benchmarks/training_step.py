@@ -1,27 +1,31 @@
 """What does a training step cost, and what is saved by asking for logits only where a sub-token is masked?
 
-    python benchmarks/training_step.py [--params params/default.yaml] [--runs text/l1/seed0 text/l4/seed0] [--steps 20]
-        [--objective nelbo]
+    python benchmarks/training_step.py [--params params/default.yaml] [--runs text/l1/seed0 text/l4/seed0] [--seconds 5]
+        [--objective nelbo] [--batch-size 8]
 
-`everywhere` computes vocabulary logits at every position and throws away what the loss does not need.
+A step is the training loop's own, on random tokens. `everywhere` computes vocabulary logits at every position and
+throws away what the loss does not need. `share` is that of the step's operations in the rate at which this device
+multiplies large matrices; memory is torch's own count, which there is on a GPU only, and beside it what
+`mdm-prime plan` tells.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 from torch import Tensor, nn
 
-from mdm_prime.core.masking import stratified_times
-from mdm_prime.core.noise import BatchNoise
+from mdm_prime.cost.machines import matrix_rate
+from mdm_prime.cost.timing import seconds_a_step
+from mdm_prime.cost.tracing import trace
 from mdm_prime.experiment import config
 from mdm_prime.experiment.runs import Run
-from mdm_prime.stages.train import loss_of
-from mdm_prime.training.loop import autocast
 
 
 class Everywhere(nn.Module):
@@ -35,26 +39,41 @@ class Everywhere(nn.Module):
         return self.network(y, t, torch.ones_like(where))[where.flatten()]
 
 
-def seconds_a_step(run: Run, network: nn.Module, device: torch.device, steps: int) -> float:
-    """Median over steps of loss, gradient and optimiser together, on random tokens."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
-    loss = loss_of(run)
-    generator = torch.Generator(device).manual_seed(0)
-    size = run.training.micro_batch_size or run.training.batch_size
-    x = torch.randint(run.vocab_size, (size, run.length), generator=generator, device=device)
-    times = []
-    for _ in range(steps + 3):
-        start = time.perf_counter()
-        t = stratified_times(size, run.training.t_min, generator)
-        with autocast(run.training.precision, device):
-            value = loss(network, x, t, BatchNoise(generator, size)).mean()
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return float(torch.tensor(times[3:]).median())
+class Step(NamedTuple):
+    """Seconds, operations and bytes of a step; memory is None where torch does not count it."""
+
+    seconds: float
+    flops: float
+    memory: int | None
+    told_memory: int
+
+
+def with_training(run: Run, **values: Any) -> Run:
+    """The run with other values in its section `training`."""
+    return run.model_copy(update={"training": run.training.model_copy(update=values)})
+
+
+def precision_of(run: Run, device: torch.device) -> torch.dtype:
+    """What a run computes in on a device; see training.loop.autocast."""
+    low = run.training.precision == "bfloat16" or (run.training.precision == "auto" and device.type == "cuda")
+    return torch.bfloat16 if low else torch.float32
+
+
+def measure(
+    run: Run, device: torch.device, seconds: float, wrap: Callable[[nn.Module], nn.Module] | None = None
+) -> Step:
+    """A step of a run, measured for so many seconds once it is warm, with its network or one around it."""
+    torch.manual_seed(0)
+    network, blocks_at = run.network.build(run.shape).to(device), run.network.blocks_at
+    if wrap is not None:
+        network, blocks_at = wrap(network), blocks_at and f"network.{blocks_at}"
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    found = seconds_a_step(run, network, device, seconds, blocks_at)
+    memory = torch.cuda.max_memory_allocated() if on_gpu else None
+    traced = trace(run, bfloat16=precision_of(run, device) == torch.bfloat16)
+    return Step(found, run.training.batch_size * traced.training, memory, traced.memory)
 
 
 def main() -> None:
@@ -62,25 +81,33 @@ def main() -> None:
     parser.add_argument("--params", default="params/default.yaml")
     parser.add_argument("--runs", nargs="+", default=["text/l1/seed0", "text/l2/seed0", "text/l4/seed0"])
     parser.add_argument("--objective", help="instead of each run's own: what does the valid bound cost?")
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--batch-size", type=int, help="instead of each run's own, in one pass")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {options.threads} thread(s)"
-    table = Table("run", "tokens/s", "tokens/s everywhere", "ratio", title=f"training step on {name}")
+    columns = ("run", "tokens/s", "share", "memory", "told", "tokens/s everywhere", "ratio")
+    table = Table(*columns, title=f"training step on {name}")
     settings = config.load(options.params)
     for run in map(settings.run, options.runs):
         if options.objective:
-            training = run.training.model_copy(update={"objective": options.objective})
-            run = run.model_copy(update={"training": training})  # noqa: PLW2901
-        tokens = (run.training.micro_batch_size or run.training.batch_size) * run.length
-        rates = []
-        for wrap in (lambda network: network, Everywhere):
-            torch.manual_seed(0)
-            network = wrap(run.network.build(run.shape).to(device))
-            rates.append(tokens / seconds_a_step(run, network, device, options.steps))
-        table.add_row(run.name, f"{rates[0]:,.0f}", f"{rates[1]:,.0f}", f"{rates[0] / rates[1]:.2f}")
+            run = with_training(run, objective=options.objective)  # noqa: PLW2901
+        if options.batch_size:
+            run = with_training(run, batch_size=options.batch_size, micro_batch_size=None)  # noqa: PLW2901
+        tokens = run.training.batch_size * run.length
+        step, plain = (measure(run, device, options.seconds, wrap) for wrap in (None, Everywhere))
+        share = step.flops / step.seconds / matrix_rate(device, precision_of(run, device))
+        table.add_row(
+            run.name,
+            f"{tokens / step.seconds:,.0f}",
+            f"{share:.0%}",
+            "-" if step.memory is None else decimal(step.memory),
+            decimal(step.told_memory),
+            f"{tokens / plain.seconds:,.0f}",
+            f"{plain.seconds / step.seconds:.2f}",
+        )
     Console().print(table)
 
 

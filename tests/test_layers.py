@@ -37,8 +37,9 @@ ALLOWED: dict[str, set[str]] = {
     "official": {"core", "experiment", "training", "files", "restricted_pickle", "errors", "hints"},
     "tracking": {"files", "errors", "hints"},
     "reporting": {"experiment", "results", "files", "errors", "hints", "tracking"},
-    "stages": PARTS - {"cli", "engines", "reporting"},
+    "stages": PARTS - {"cli", "cost", "engines", "reporting"},
     "engines": {"experiment", "results", "files", "errors", "hints", "reporting.declared"},  # never what computes
+    "cost": PARTS - {"cli", "reporting"},
     "cli": PARTS,
 }
 THIRD_PARTY_OF_THE_MATHEMATICS = {"torch", "pydantic"}  # samplers declare their settings

@@ -22,6 +22,7 @@ SMOKE = ["--params", str(PARAMS / "smoke.yaml")]
 RUN = "TASK/VARIANT/seedN"
 ARGUMENTS = {
     "check-params": [],
+    "plan": ["TARGET", "--json"],
     "doctor": ["--json"],
     "data": ["TASK"],
     "baselines": ["TASK"],
@@ -129,7 +130,7 @@ def test_help_is_the_same_list(capsys):
 def test_help_of_a_verb_mentions_its_arguments(capsys, verb):
     text = help_of(capsys, verb)
     assert f"mdm-prime {verb}" in text
-    for argument in (*ARGUMENTS[verb], "--params", "--results"):
+    for argument in (*ARGUMENTS[verb], "--params", "--scale", "--results"):
         assert argument in text
 
 

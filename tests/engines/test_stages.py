@@ -206,7 +206,8 @@ def test_every_stage_is_whole(scale: str) -> None:
 def test_the_committed_dvc_yaml_is_what_the_table_says() -> None:
     params = Path("params/default.yaml")
     config = params_files.load(PROJECT / params)
-    said = dvc_file.text(config, needed(stages(config)), params, params_files.mapping(PROJECT / params))
+    layers = [(path.relative_to(PROJECT), values) for path, values in params_files.layers(PROJECT / params)]
+    said = dvc_file.text(config, needed(stages(config)), layers)
     assert (PROJECT / "dvc.yaml").read_text() == said, "write it anew: make dvc.yaml"
 
 

@@ -1,6 +1,7 @@
 import io
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -280,6 +281,32 @@ def test_a_file_that_is_no_inception_is_one_line(inception_weights, tmp_path, co
         InceptionFeatures(path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "ran").exists()
+
+
+ADDRESS = "https://a.example/weights-inception-2015-12-05-6726825d.pth"
+
+
+def test_weights_of_an_address_are_fetched_once(monkeypatch, tmp_path):
+    fetched = []
+
+    def fetch(address, path, digest):
+        fetched.append((address, digest))
+        Path(path).write_bytes(b"weights")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    assert [fidelity.downloaded(ADDRESS).read_bytes() for _ in range(2)] == [b"weights"] * 2
+    assert fetched == [(ADDRESS, "6726825d")]
+
+
+def test_weights_that_cannot_be_fetched_are_one_line(monkeypatch, tmp_path):
+    def fetch(*_):
+        raise RuntimeError('invalid hash value (expected "6726825d", got "0")')
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    with pytest.raises(UserError, match=r"6726825d\.pth: cannot be downloaded \(invalid hash .*\); give the"):
+        InceptionFeatures(ADDRESS)
 
 
 class Trap:

@@ -204,11 +204,20 @@ def test_a_base_that_is_not_there(tmp_path: Path) -> None:
     )
 
 
-def test_a_base_has_no_base(tmp_path: Path) -> None:
-    write(tmp_path, "base: other.yaml", "base.yaml")
-    assert problem(write(tmp_path, {"base": "base.yaml"})) == (
-        "base: is 'base.yaml', which has a base itself; give one without, such as base.yaml"
-    )
+def test_a_base_may_have_a_base_whose_defaults_come_last(tmp_path: Path) -> None:
+    write(tmp_path, {"defaults": {"x": {"a": 1, "b": 1}, "y": {"c": 1}}, "compute": 1}, "lowest.yaml")
+    middle = {"base": "lowest.yaml", "tasks": {"one": {"data": {"kind": "x", "d": 1}, "b": 2, "e": 2}}, "f": 2}
+    write(tmp_path, middle, "below.yaml")
+    own = write(tmp_path, {"base": "below.yaml", "tasks": {"one": {"data": {"kind": "y"}, "e": 3}}})
+    assert config.read(own) == {"compute": 1, "f": 2, "tasks": {"one": {"data": {"kind": "y"}, "b": 2, "c": 1, "e": 3}}}
+    assert [path.name for path, _ in config.layers(own)] == [own.name, "below.yaml", "lowest.yaml"]
+
+
+def test_no_file_is_its_own_base(tmp_path: Path) -> None:
+    write(tmp_path, {"base": "mine.yaml"}, "other.yaml")
+    own = write(tmp_path, {"base": "other.yaml"}, "mine.yaml")
+    with pytest.raises(config.UserError, match=r"^.*other\.yaml: base: is 'mine\.yaml', which is based on this file"):
+        config.load(own)
 
 
 def test_a_base_that_is_no_params_file_is_named_itself(tmp_path: Path) -> None:
@@ -223,7 +232,7 @@ def test_a_base_that_is_no_params_file_is_named_itself(tmp_path: Path) -> None:
 
 def test_a_base_alone_is_no_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PARAMS.parent)
-    assert config.scales() == ["default", "gpu", "official", "paper", "smoke"]
+    assert config.scales() == ["default", "gpu", "gpu-embedded", "official", "paper", "smoke"]
     assert problem(PARAMS / "base.yaml").startswith("defaults: unknown key")
 
 

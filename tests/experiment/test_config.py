@@ -419,7 +419,7 @@ def test_the_configuration_cannot_be_changed(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_answered_with_the_scales(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT)
     monkeypatch.delenv(config.ENVIRONMENT_SCALE, raising=False)
-    scales = "scales: default, gpu, official, paper, smoke"
+    scales = "scales: default, gpu, gpu-embedded, official, paper, smoke"
     assert problem(tmp_path / "none.yaml") == f"cannot be read (No such file or directory); {scales}"
     assert problem(tmp_path / "smok.yaml").endswith(f"{scales}; did you mean smoke?")
     assert problem(tmp_path) == f"cannot be read (Is a directory); {scales}"
@@ -432,7 +432,7 @@ def test_a_scale_of_the_environment_that_there_is_not_is_blamed_on_the_variable(
     monkeypatch.setenv(config.ENVIRONMENT_SCALE, "nonsmoke")
     assert problem(config.params_file()) == (
         "cannot be read (No such file or directory); MDM_PRIME_SCALE is 'nonsmoke'; "
-        "scales: default, gpu, official, paper, smoke; did you mean smoke?"
+        "scales: default, gpu, gpu-embedded, official, paper, smoke; did you mean smoke?"
     )
     monkeypatch.setenv(config.ENVIRONMENT_SCALE, "nonsense")
     assert "MDM_PRIME_SCALE is 'nonsense'; scales: " in problem(config.params_file())
@@ -472,5 +472,5 @@ def test_a_scale_is_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.scale_name(None) is None
     assert config.scale_name("smoke") == "smoke"
     for wrong in ("../smoke", "", "a b"):
-        with pytest.raises(UserError, match=r"^scale: is '.*'; allowed: default, gpu, official, paper, smoke$"):
+        with pytest.raises(UserError, match=r"^scale: is '.*'; allowed: default, gpu, .*, official, paper, smoke$"):
             config.scale_name(wrong)

@@ -34,6 +34,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mdm_prime import hints
+from mdm_prime.cost.plan import FLOAT, STATE
 from mdm_prime.engines import lock
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import config
@@ -49,7 +50,6 @@ STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red"}
 WIDE = 110  # columns of a terminal, for a column of its own for what mends
 FEW = 3  # names shown of many
 NO_TABLE_NEEDS = {"datasets", "dvc", "mlflow"}  # of the extra `pipeline`: the hub's data sets, versions, runs
-FLOAT, STATE = 4, 4  # bytes of a number; numbers of a training state: weight, average, two moments of AdamW
 SPARE = 10**9  # bytes for data and samples
 TEMPORARY = r"\..+-[a-z0-9_]{8}(\.\w+)*"  # as files.replacing names them
 OLD = 60 * 60  # seconds: a younger file may still be written

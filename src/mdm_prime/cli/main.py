@@ -136,6 +136,11 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     add("check-params", _check_params, "validate the parameters and list their runs")
+    plan = add("plan", _plan, "what each run takes: parameters, operations, memory, disk and hours, less what is done")
+    plan.add_argument(
+        "name", metavar="TARGET", nargs="?", help="a task, its variant or a run, such as text/l4 (now all)"
+    )
+    plan.add_argument("--json", action="store_true", help="the rows as JSON instead of a table")
     add("doctor", _doctor, "check this machine: what would fail, and how to mend it").add_argument(
         "--json", action="store_true", help="the rows as JSON instead of a table"
     )
@@ -180,6 +185,10 @@ def _add_places(parser: argparse.ArgumentParser, params: object, results: object
     parser.add_argument(
         "--params", type=Path, default=params, help=f"parameters of a scale (now {config.params_file()})"
     )
+    parser.add_argument(
+        "--scale", metavar="NAME", dest="params", type=config.params_file, default=argparse.SUPPRESS,
+        help="that of params/NAME.yaml",
+    )  # fmt: skip
     parser.add_argument("--results", type=Path, default=results, help="folder of all results (now results)")
 
 
@@ -216,6 +225,12 @@ def _check_params(options: argparse.Namespace) -> None:
     for task in loaded.tasks:
         for run in loaded.runs(task):
             print(run.name)
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from mdm_prime.cost import plan
+
+    plan.show(config.load(options.params), options.results, options.name, as_json=options.json)
 
 
 def _doctor(options: argparse.Namespace) -> int:

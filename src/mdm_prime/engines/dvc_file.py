@@ -18,20 +18,23 @@ HEAD = """\
 """
 
 
-def text(config: Config, stages: list[Stage], params: Path, own: dict[str, Any], results: str = "results") -> str:
+def text(
+    config: Config, stages: list[Stage], layers: list[tuple[Path, dict[str, Any]]], results: str = "results"
+) -> str:
     """The file.
 
     Args:
         config, stages: of the scale.
-        params: its params file; DVC reads lists of models and seeds there, so that they may grow.
-        own: the values that stand in that file itself, not in its base.
+        layers: its params file and the bases of that, each with the values in it (config.layers). DVC reads lists of
+            models and seeds in the first, so that they may grow.
         results: folder of all results.
     """
+    (params, own), *_ = layers
     root = layout.scale_root(results, config.scale).as_posix()
     content: dict[str, Any] = {
         "vars": [params.as_posix()],
         "stages": {
-            "settings": _settings(params, root, own),
+            "settings": _settings([file for file, _ in layers], root),
             **{stage.name: _stage(stage, params, root, own) for stage in stages},
         },
         "params": [params.as_posix()],
@@ -41,12 +44,11 @@ def text(config: Config, stages: list[Stage], params: Path, own: dict[str, Any],
     return HEAD + yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
-def _settings(params: Path, root: str, own: dict[str, Any]) -> dict[str, Any]:
+def _settings(layers: list[Path], root: str) -> dict[str, Any]:
     """The stage that every other depends on: it finds out what the params say and which code a stage has."""
-    base = [(params.parent / own["base"]).as_posix()] if "base" in own else []
     return {
-        "cmd": f"mdm-prime --params {params.as_posix()} settings",
-        "deps": [params.as_posix(), *base, "src/mdm_prime"],
+        "cmd": f"mdm-prime --params {layers[0].as_posix()} settings",
+        "deps": [*(file.as_posix() for file in layers), "src/mdm_prime"],
         "outs": [{f"{root}/settings.json": {"cache": False}}],
     }
 

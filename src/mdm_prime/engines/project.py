@@ -46,6 +46,18 @@ def recorded(config: Config, results: Path, command: str, params: Path | None = 
         show(config, results)
 
 
+def done(config: Config, results: Path) -> set[str]:
+    """The commands of the stages of runs that have been made as the present params, code and inputs make them."""
+    root, every = layout.scale_root(results, config.scale), [stage for stage in stages(config) if stage.runs]
+    made = Made(root, stages(config), settings(config, every))
+    return {
+        repetition.command
+        for stage in every
+        for repetition in stage.repetitions()
+        if (root / repetition.made).is_file() and made.why(repetition) is None
+    }
+
+
 def check_made(config: Config, results: Path, params: Path) -> None:
     """Raises UserError for a table, figure or metric that is not as it was made: before they are shown or kept."""
     made = Made(layout.scale_root(results, config.scale), stages(config), {})
@@ -99,7 +111,7 @@ def write_dvc_yaml(params: Path, results: Path) -> None:
     config = params_files.load(params)
     files.write_text(
         "dvc.yaml",
-        dvc_file.text(config, needed(stages(config)), params, params_files.mapping(params), results.as_posix()),
+        dvc_file.text(config, needed(stages(config)), params_files.layers(params), results.as_posix()),
     )
 
 

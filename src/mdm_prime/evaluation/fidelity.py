@@ -7,6 +7,7 @@ is a different quantity and bears the name of what it was measured with.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mdm_prime.errors import UserError
-from mdm_prime.experiment.sections.images import Fidelity
+from mdm_prime.experiment.sections.images import DOWNLOADED, Fidelity
 
 if TYPE_CHECKING:
     from mdm_prime.networks.modules.classifier import ImageClassifier
@@ -88,6 +89,9 @@ class ClassifierFeatures(nn.Module):
 class InceptionFeatures(nn.Module):
     """What Inception says of images (B, 1 or 3, H, W) uint8: features (B, 2048) and logits (B, 1008), float32.
 
+    Args:
+        weights: torch-fidelity's file of them, or the address that it has: see `downloaded`.
+
     Raises:
         UserError: the file is missing or holds something else than torch-fidelity's weights.
     """
@@ -97,6 +101,7 @@ class InceptionFeatures(nn.Module):
 
         super().__init__()
         wanted = "give torch-fidelity's weights-inception-2015-12-05-6726825d.pth, or null"
+        weights = downloaded(str(weights)) if str(weights).startswith(DOWNLOADED) else weights
         try:
             torch.load(weights, map_location="cpu", weights_only=True)  # the library would run code in the file
             self.network = FeatureExtractorInceptionV3(
@@ -110,6 +115,26 @@ class InceptionFeatures(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         features, logits = self.network(images.expand(-1, 3, -1, -1))  # gray: the same in all three channels
         return features, logits
+
+
+def downloaded(address: str) -> Path:
+    """The file of an address, fetched once into torch's folder of such files, where torch-fidelity keeps it as well.
+
+    Raises UserError where it cannot be fetched, or is not the file whose hash stands in its name.
+    """
+    name = address.rpartition("/")[2]
+    path = Path(torch.hub.get_dir(), "checkpoints", name)
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = re.search(r"-([0-9a-f]{8,})\.", name)
+        try:
+            torch.hub.download_url_to_file(address, str(path), digest and digest[1])
+        except (OSError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"fidelity.inception_weights: {address}: cannot be downloaded ({reason}); give the file's own path"
+            ) from None
+    return path
 
 
 Extractor = ClassifierFeatures | InceptionFeatures

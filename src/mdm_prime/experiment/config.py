@@ -116,15 +116,32 @@ def load(path: str | Path) -> Config:
 def read(path: Path) -> dict[str, Any]:
     """The values of a params file on top of those of its base. Raises UserError, with one line.
 
-    `base: FILE`, beside the file, has `defaults`, by kind of data, for what a task does not say, and may have every
-    other key. Mappings are joined key by key; a mapping of another `kind`, a list or a value replaces the base's.
+    `base: FILE`, beside the file, is joined with it key by key; a mapping of another `kind`, a list or a value replaces
+    the base's. A base may have a base itself. The last one has `defaults`, by kind of data, for what a task does not
+    say.
     """
-    own = mapping(path)
-    base = own.pop("base", None)
-    return _with_addresses(own if base is None else _on_base(path, own, base))
+    (_, values), *below = layers(path)
+    defaults = below[-1][1].pop("defaults", None) if below else None
+    for _, lower in below:
+        values = joined(lower, values)
+    if isinstance(defaults, dict) and isinstance(values.get("tasks"), dict):
+        values["tasks"] = {name: _with_defaults(path, name, task, defaults) for name, task in values["tasks"].items()}
+    return _with_addresses(values)
 
 
-def _on_base(path: Path, own: dict[str, Any], base: Any) -> dict[str, Any]:
+def layers(path: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """A params file, its base, the base of that and so on, each with the values in it. Raises UserError."""
+    found = [(path, mapping(path))]
+    while "base" in (own := found[-1][1]):
+        above = found[-1][0]
+        file = _base(above, own.pop("base"))
+        if any(file.samefile(other) for other, _ in found):
+            raise UserError(f"{above}: base: is {file.name!r}, which is based on this file; give another")
+        found.append((file, mapping(file)))
+    return found
+
+
+def _base(path: Path, base: Any) -> Path:
     if not isinstance(base, str):
         raise UserError(f"{path}: base: is {base!r}; should be the name of a params file beside this one")
     file = path.parent / base
@@ -132,14 +149,7 @@ def _on_base(path: Path, own: dict[str, Any], base: Any) -> dict[str, Any]:
         beside = sorted(found.name for found in path.parent.glob("*.yaml") if found != path)
         instead = allowed(base, beside) if beside else "give its path from the folder of this file"
         raise UserError(f"{path}: base: is {base!r}; no such file; {instead}")
-    below = mapping(file)
-    if "base" in below:
-        raise UserError(f"{path}: base: is {base!r}, which has a base itself; give one without, such as base.yaml")
-    defaults = below.pop("defaults", None)
-    values = joined(below, own)
-    if isinstance(defaults, dict) and isinstance(values.get("tasks"), dict):
-        values["tasks"] = {name: _with_defaults(path, name, task, defaults) for name, task in values["tasks"].items()}
-    return values
+    return file
 
 
 def _with_defaults(path: Path, name: str, task: Any, defaults: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from mdm_prime.experiment.runs import PIXEL_CHANNELS, SUPER_TOKEN_VALUES, Checkp
 from mdm_prime.experiment.sections.base import Name, Names, Section, Seeds
 from mdm_prime.experiment.sections.data import Data
 from mdm_prime.experiment.sections.image_data import ImageDataSection
-from mdm_prime.experiment.sections.images import Classifier, Fidelity
+from mdm_prime.experiment.sections.images import DOWNLOADED, Classifier, Fidelity
 from mdm_prime.experiment.sections.models import OBJECTIVES, Evaluation, Oracle, Sampling, Training
 from mdm_prime.experiment.sections.networks import Network
 from mdm_prime.experiment.sections.samplers import Samplers, SamplerSection
@@ -84,11 +84,9 @@ class Task(Section):
             limit = (self.data.vocab_size - 1).bit_length()
             if (most := max(self.oracle.num_subtokens)) > limit:
                 raise ValueError(f"oracle.num_subtokens: is {most}; at most {limit}, the binary digits of a token")
-        if self.fidelity and self.fidelity.inception_weights and not Path(self.fidelity.inception_weights).is_file():
-            raise ValueError(
-                f"fidelity.inception_weights: no such file: {self.fidelity.inception_weights}; "
-                "null: the task's own classifier"
-            )
+        weights = self.fidelity and self.fidelity.inception_weights
+        if weights and not weights.startswith(DOWNLOADED) and not Path(weights).is_file():
+            raise ValueError(f"fidelity.inception_weights: no such file: {weights}; null: the task's own classifier")
         if self.network.for_images != self.on_images:
             raise ValueError(f"network.kind: is {self.network.kind}; does not fit data.kind {self.data.kind}")
         if self.sampling.prefix and not self.data.has_text:

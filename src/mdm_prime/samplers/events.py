@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mdm_prime.core.schedules import Schedule
     from mdm_prime.samplers.exact import Events
 
+COUNTED = 8  # samples whose events are counted for a mean
+
 
 class CategoricalSampler(SamplerSection):
     """How tokens are drawn, and the form for an autoregressive model, which has one order only."""
@@ -45,6 +47,15 @@ class ExactSampler(CategoricalSampler):
     def events(self, uniforms: Tensor, schedule: Schedule, fixed: Tensor) -> Events:
         """The events of sub-tokens with uniform numbers (B, L, ell) float64; `fixed` (B, L, ell) bool has none."""
         raise NotImplementedError
+
+    def evaluations(self, length: int, num_subtokens: int, schedule: Schedule) -> float:
+        import torch
+
+        from mdm_prime.samplers.exact import number_of_events, sample_uniforms
+
+        times, _ = sample_uniforms(0, range(COUNTED), length, num_subtokens)
+        events = self.events(times, schedule, torch.zeros_like(times, dtype=torch.bool))
+        return float(number_of_events(events).double().mean())
 
     def draw(self, given: SamplerInput) -> Samples:
         from mdm_prime.samplers import exact

@@ -73,6 +73,11 @@ def first_hitting_events(uniforms: Tensor, schedule: Schedule, fixed: Tensor) ->
     return Events(_count_distinct(order, fixed), hitting)
 
 
+def number_of_events(events: Events) -> Tensor:
+    """(B,) int64, for each sequence."""
+    return events.number.flatten(1).amax(1) + 1
+
+
 def _count_distinct(steps: Tensor, fixed: Tensor) -> Tensor:
     """Numbers the distinct steps of each sequence 0, 1, ... in rising order; -1 where fixed."""
     flat = steps.masked_fill(fixed, -1).flatten(1)
@@ -125,7 +130,7 @@ def run_events(
     """
     y = y.clone()
     digits = subtokenizer.digits(y.device)
-    nfe = events.number.flatten(1).amax(1) + 1
+    nfe = number_of_events(events)
     for event_number in range(int(nfe.max())):
         rows = (nfe > event_number).nonzero().squeeze(1)
         event = events.number[rows] == event_number

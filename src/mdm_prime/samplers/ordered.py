@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mdm_prime.core.revealing import Step
     from mdm_prime.core.samples import SamplerInput, Samples
+    from mdm_prime.core.schedules import Schedule
 
 
 class OrderedSampler(CategoricalSampler):
@@ -26,6 +27,9 @@ class OrderedSampler(CategoricalSampler):
     @property
     def name(self) -> str:
         return f"{self.kind}-{self.order}"
+
+    def evaluations(self, length: int, num_subtokens: int, schedule: Schedule) -> float:
+        return length * (1 if ORDERS[self.order].whole_tokens else num_subtokens)
 
     def draw(self, given: SamplerInput) -> Samples:
         from mdm_prime.core.revealing import reveal

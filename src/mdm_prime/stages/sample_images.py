@@ -40,6 +40,11 @@ def write_views(workspace: Workspace, run: Run, loaded: Loaded) -> None:
         files.save_arrays(path, **content)
 
 
+def completed_and_followed(run: Run, shown: int) -> int:
+    """How many images write_views draws, where it shows so many held-out ones."""
+    return shown * (COMPLETIONS * len(parts_given(run, torch.device("cpu"))) + 1)
+
+
 def imputations(loaded: Loaded, run: Run, sampler: SamplerSection, x: Tensor, seed: int) -> dict[str, Any]:
     """Images x (n, L) int64 with a part given and the rest drawn: the arrays of imputation.npz."""
     subtokenizer = loaded.subtokenizer

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +32,30 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any])
 
 def load(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and metadata. Raises UserError when the file is missing, truncated or no checkpoint."""
+    with _opened(path, device) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _metadata(file)  # noqa: SIM118 (no mapping)
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    """The metadata alone, for which no tensor is read. Raises UserError as `load` does."""
+    with _opened(path, "cpu") as file:
+        return _metadata(file)
+
+
+@contextmanager
+def _opened(path: Path, device: torch.device | str) -> Iterator[Any]:
     with files.one_line(path, "not a checkpoint"):
         with files.reading(path):
             pass
         with safe_open(path, framework="pt", device=str(device)) as file:
-            metadata = json.loads((file.metadata() or {})["json"])
-            if not isinstance(metadata, dict):
-                raise ValueError("metadata that are no mapping")
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 (no mapping)
+            yield file
+
+
+def _metadata(file: Any) -> dict[str, Any]:
+    found = json.loads((file.metadata() or {})["json"])
+    if not isinstance(found, dict):
+        raise ValueError("metadata that are no mapping")
+    return found
 
 
 def pack(network: nn.Module, average: Mapping[str, Tensor], optimizer: Optimizer) -> dict[str, Tensor]:

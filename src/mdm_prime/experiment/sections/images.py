@@ -8,6 +8,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from mdm_prime.experiment.sections.base import Section, Seed
 
+DOWNLOADED = "https://"  # what the address of a file begins with that is fetched when it is needed
+
 
 class Classifier(Section):
     """The small network whose features images are compared by where Inception's weights are not given."""
@@ -24,7 +26,7 @@ class Fidelity(Section):
     """How sets of images are compared (torch-fidelity)."""
 
     reference: Literal["train", "heldout"] = "train"  # images that the samples are compared with
-    inception_weights: str | None  # file of torch-fidelity's Inception weights; null: the classifier's features
+    inception_weights: str | None  # file or address of torch-fidelity's; null: the classifier's features
     kid_subset_size: Annotated[int, Field(ge=2)]
     neighbours: PositiveInt  # of precision and recall
     batch_size: PositiveInt

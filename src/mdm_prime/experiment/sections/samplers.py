@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mdm_prime.core.objectives import Denoiser
     from mdm_prime.core.samples import SamplerInput, Samples
+    from mdm_prime.core.schedules import Schedule
 
 PACKAGES = ("mdm_prime.samplers",)
 
@@ -33,6 +34,14 @@ class SamplerSection(Section):
     def description(self) -> dict[str, Any]:
         """For samples.json: the settings, the number of steps and the distribution of one without."""
         return {"num_steps": None, "distribution": "joint", **self.model_dump(mode="json")}
+
+    def evaluations(self, length: int, num_subtokens: int, schedule: Schedule) -> float:
+        """The mean number of network evaluations of a sample, for what it costs: here as many as steps.
+
+        One without steps is taken to reveal a sub-token with each.
+        """
+        num_steps: int | None = self.description["num_steps"]
+        return num_steps or length * num_subtokens
 
     def draw(self, given: SamplerInput) -> Samples:
         """Reveals what is masked in given.y."""

@@ -1,0 +1,171 @@
+"""A training step without numbers: its operations and its memory, counted on tensors that have shapes and no content.
+
+Every network that can be built and every objective is counted by the code that computes it. Where a network is asked
+for some positions only, which needs numbers, it is counted as if it were asked for all of them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from mdm_prime.core import chunks
+from mdm_prime.core.keyed import set_keys
+from mdm_prime.core.noise import BatchNoise
+from mdm_prime.core.schedules import Schedule
+from mdm_prime.experiment.runs import Run
+from mdm_prime.stages.networks import IN_TRAINING, schedule_of
+from mdm_prime.stages.train import loss_of
+
+GRADIENT = 4  # of the bytes of IN_TRAINING
+TIMES = 1000  # that the mean over times is taken of
+
+
+class Traced(NamedTuple):
+    """What a run's network takes. Operations are floating-point ones, a multiplication and an addition counted as two.
+
+    Attributes:
+        parameters: how many.
+        body: operations of a sequence in evaluation, without the logits.
+        logits: of a position that logits are asked for; 0 where a network computes them for all in its body.
+        training: of a sequence in a training step, forward and backward.
+        memory: most bytes that are there during a training step, one micro-batch at a time.
+    """
+
+    parameters: int
+    body: float
+    logits: float
+    training: float
+    memory: int
+
+
+def trace(run: Run, *, bfloat16: bool, devices: int = 1) -> Traced:
+    """Counts a step of a run's training as one of `devices` takes it; with `bfloat16` by autocast, as on a GPU."""
+    own = -(-run.training.batch_size // devices)  # of the batch
+    size = min(own, run.training.micro_batch_size or own)
+    kept = size < own or devices > 1  # gradients that are there before a pass
+    few = max(1, 2 * chunks.MAX_LOGITS // (run.length * run.vocab_size))  # sequences whose loss has about two chunks
+    with FakeTensorMode():
+        network = run.network.build(run.shape)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        if size <= 2 * few:
+            step = _pass(network, run, size, bfloat16=bfloat16, kept=kept)
+            peak = step.peak
+        else:  # each further chunk is the same, and the rest grows evenly
+            less, step = (_pass(network, run, count, bfloat16=bfloat16, kept=kept) for count in (few, 2 * few))
+            peak = less.peak + (step.peak - less.peak) * (size - few) // few
+        body, logits = _evaluated(network.eval(), run)
+    computed = 4 if step.size * run.length * run.vocab_size > chunks.MAX_LOGITS else 3  # times; see core.chunks
+    unasked = run.length * (1 - asked(run)) * logits
+    return Traced(
+        parameters=parameters,
+        body=body,
+        logits=logits,
+        training=step.flops / step.size - unasked * computed,
+        memory=parameters * (IN_TRAINING - GRADIENT) + peak,
+    )
+
+
+def asked(run: Run) -> float:
+    """The mean share of the positions that a training step asks logits for: those with a masked sub-token."""
+    if run.model == "autoregressive" or (not run.carry_over and run.training.objective != "nelbo"):
+        return 1.0
+    u = (torch.arange(TIMES, dtype=torch.float64) + 0.5) / TIMES
+    t = run.training.t_min + (1 - run.training.t_min) * u
+    return float(_some_masked(schedule_of(run), t, run.num_subtokens).mean())
+
+
+def _some_masked(schedule: Schedule, t: Tensor, num_subtokens: int) -> Tensor:
+    return 1 - (1 - schedule.mask_probability(t)) ** num_subtokens
+
+
+# ---- tensors without content ----------------------------------------------------------------------------------------
+
+
+class _Pass(NamedTuple):
+    """A loss and its gradient of `size` sequences: operations of all, most bytes of gradients and what is made."""
+
+    size: int
+    flops: int
+    peak: int
+
+
+def _pass(network: nn.Module, run: Run, size: int, *, bfloat16: bool, kept: bool) -> _Pass:
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter) if kept else None
+    x, t = torch.zeros(size, run.length, dtype=torch.long), torch.full((size,), 0.5)
+    set_keys(network, torch.zeros(size, dtype=torch.long))
+    noise = BatchNoise(torch.Generator(), size)
+    with _Everywhere(), _Counter() as counter:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            value = loss_of(run)(network, x, t, noise).sum()
+        value.backward()
+    gradients = sum(parameter.numel() for parameter in network.parameters()) * GRADIENT
+    return _Pass(size, counter.flops, counter.peak + gradients * kept)
+
+
+def _evaluated(network: nn.Module, run: Run) -> tuple[int, int]:
+    """See Traced.body and Traced.logits."""
+    y = torch.zeros(1, run.length, run.num_subtokens, dtype=torch.long)
+    where = torch.ones(y.shape[:2], dtype=torch.bool)
+    layer: nn.Linear | None = getattr(network, "logits_layer", None)
+    hidden = {} if layer is None else {"hidden": True}
+    with _Everywhere(), _Counter() as counter, torch.no_grad():
+        network(y, torch.zeros(1), where, **hidden)
+    return counter.flops, 0 if layer is None else 2 * layer.weight.numel()
+
+
+class _Everywhere(TorchFunctionMode):
+    """What is taken by a mask is taken as if the mask held everywhere."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is Tensor.__getitem__ and isinstance(args[1], Tensor) and args[1].dtype == torch.bool:
+            return args[0].flatten(0, args[1].ndim - 1)
+        if func is Tensor.nonzero:
+            places = torch.unravel_index(torch.arange(args[0].numel()), args[0].shape)
+            return places if kwargs.get("as_tuple") else torch.stack(places, -1)
+        return func(*args, **kwargs)
+
+
+class _Counter(TorchDispatchMode):
+    """Counts operations as torch's FlopCounterMode does, and bytes of the tensors that are made inside of the block.
+
+    Attributes:
+        flops: of all calls.
+        now, peak: bytes of what was made and is still there, and the most at any time. What the kernels themselves
+            allocate is not seen.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = self.now = self.peak = 0
+        self._seen = weakref.WeakSet[torch.UntypedStorage]()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if (count := flop_registry.get(func._overloadpacket)) is not None:
+            self.flops += count(*args, **(kwargs or {}), out_val=made)
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor) and (storage := tensor.untyped_storage()) not in self._seen:
+                self._seen.add(storage)
+                self.now += storage.nbytes()
+                self.peak = max(self.peak, self.now)
+                weakref.finalize(storage, self._freed, storage.nbytes())
+        return made
+
+    def _freed(self, size: int) -> None:
+        self.now -= size

@@ -1,0 +1,116 @@
+"""What is counted without numbers, against known counts, torch's own counter and the memory of real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from mdm_prime.core.keyed import set_keys
+from mdm_prime.core.masking import stratified_times
+from mdm_prime.core.noise import BatchNoise
+from mdm_prime.cost import tracing
+from mdm_prime.cost.tracing import asked, trace
+from mdm_prime.experiment import config
+from mdm_prime.experiment.runs import Run
+from mdm_prime.stages.train import loss_of
+from project_copy import PROJECT
+
+
+def run_of(scale: str, name: str, **training: object) -> Run:
+    run = config.load(PROJECT / f"params/{scale}.yaml").run(name)
+    return run.model_copy(update={"training": run.training.model_copy(update=training)})
+
+
+def test_parameters_of_the_papers_network_for_images() -> None:
+    assert trace(run_of("paper", "cifar10/l1/seed0", micro_batch_size=1), bfloat16=True).parameters == 113_989_536
+
+
+def test_the_papers_text_network_without_embeddings_has_92_million_parameters() -> None:
+    run = run_of("paper", "text/l4/seed0", micro_batch_size=1)
+    found = trace(run, bfloat16=True)
+    vocabulary = run.data.vocab_size * 769  # the head, with its bias
+    embedding = (run.shape.base + 1) * 768 // 4
+    assert round(found.parameters / 1e6) == 131
+    assert round((found.parameters - vocabulary - embedding) / 1e6) == 92
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["text/l1/seed0", "text/l4/seed0", "text/l2-plain/seed0", "text/arm/seed0", "toy/l2/seed0", "digits/mixture/seed0"],
+)
+def test_operations_are_those_that_torch_counts_in_real_steps(name: str) -> None:
+    run = run_of("default", name)
+    torch.manual_seed(0)
+    network, size = run.network.build(run.shape), run.training.batch_size
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(run.vocab_size, (size, run.length), generator=generator)
+    with FlopCounterMode(display=False) as counter:
+        for _ in range(4):
+            set_keys(network, torch.arange(size))
+            t = stratified_times(size, run.training.t_min, generator)
+            loss_of(run)(network, x, t, BatchNoise(generator, size)).sum().backward()
+    counted = counter.get_total_flops() / 4 / size
+    assert trace(run, bfloat16=False).training == pytest.approx(counted, rel=0.02)
+
+
+def test_logits_are_asked_for_where_a_sub_token_is_masked() -> None:
+    """With t even in (t_min, 1] and masks of probability t a position has one with probability 1 - (1 - t)^ell."""
+    assert asked(run_of("default", "text/l1/seed0")) == pytest.approx(0.6)  # t_min is 0.2
+    assert asked(run_of("default", "text/l4/seed0")) == pytest.approx(1 - 0.8**4 / 5, rel=1e-5)
+    assert asked(run_of("default", "text/l2-plain/seed0")) == 1
+    assert asked(run_of("default", "text/arm/seed0")) == 1
+
+
+def test_memory_grows_evenly_where_the_loss_is_in_chunks() -> None:
+    """What is told of many sequences from few is what is counted of the many."""
+    small = {"width": 32, "blocks": 1, "heads": 2}
+    run = run_of("gpu", "text/l2/seed0", batch_size=64, micro_batch_size=64)
+    run = run.model_copy(update={"network": run.network.model_copy(update=small)})
+    told = trace(run, bfloat16=True)
+    with FakeTensorMode():
+        counted = tracing._pass(run.network.build(run.shape), run, 64, bfloat16=True, kept=False)
+    assert told.memory - 16 * told.parameters == pytest.approx(counted.peak, rel=0.01)
+
+
+STEPS = """
+import re, sys, torch
+from pathlib import Path
+from mdm_prime.cost.timing import seconds_a_step
+from mdm_prime.experiment import config
+
+torch.set_num_threads(1)
+params, name, size = sys.argv[1:]
+run = config.load(params).run(name)
+training = {"batch_size": 2 * int(size), "micro_batch_size": int(size)}
+
+def steps(run):
+    seconds_a_step(run, run.network.build(run.shape), torch.device("cpu"), 0, run.network.blocks_at)
+
+def memory(key):  # VmHWM is the most; getrusage would begin with that of the process that started this one
+    return 1024 * int(re.search(key + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+
+def changed(**values):
+    return run.model_copy(update={"training": run.training.model_copy(update=values)})
+
+steps(changed(batch_size=2, micro_batch_size=1))  # what is loaded for the first time is not the step's
+before = memory("VmRSS")
+steps(changed(**training))
+print(memory("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says how much memory a process has")
+@pytest.mark.parametrize(("name", "size"), [("text/l4/seed0", 200), ("photos/l2/seed0", 200)])
+def test_memory_is_what_real_steps_take(name: str, size: int) -> None:
+    """Some 200 MB, on one thread; the C library gives back what is freed, which it keeps by default."""
+    command = [sys.executable, "-c", STEPS, str(PROJECT / "params/default.yaml"), name, str(size)]
+    settings = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
+    told = trace(run_of("default", name, batch_size=2 * size, micro_batch_size=size), bfloat16=False).memory
+    assert told == pytest.approx(int(done.stdout), rel=0.08)
