@@ -11,34 +11,49 @@ import torch
 from mdm_prime.training.processes import ALONE, Processes, joined
 from training.several import KINDS
 
+HERE = Path(__file__).parent
+ENVIRONMENT = {"PYTHONPATH": f"{HERE.parent}:{HERE.parents[1] / 'src'}", "GLOO_SOCKET_IFNAME": "lo"}
+
+
+def start(*words):
+    command = [sys.executable, HERE / "several.py", *words]
+    return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """History and weights by kind and number of processes."""
+    """History and weights by kind and number of processes, and by those that keep parts."""
     folder = tmp_path_factory.mktemp("several")
-    here = Path(__file__).parent
-    run = subprocess.run(
-        [sys.executable, here / "several.py", folder],
-        env={"PYTHONPATH": f"{here.parent}:{here.parents[1] / 'src'}", "GLOO_SOCKET_IFNAME": "lo"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
+    for started in ([start(folder)], [start(folder, rank) for rank in "01"]):
+        for process in started:
+            _, told = process.communicate(timeout=300)
+            assert process.returncode == 0, told
     return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [2, 3, 4])  # the batch has 8 examples: 3 processes have 2, 3 and 3 of them
 def test_loss_curves_and_weights_are_those_of_one_process(found, kind, count):
-    history, weights = found[f"{kind}{count}"]
-    expected_history, expected = found[f"{kind}1"]
+    history, weights, _ = found[f"{kind}{count}"]
+    expected_history, expected, _ = found[f"{kind}1"]
     assert [row[:2] for row in history] == [row[:2] for row in expected_history]
     for row, of_one in zip(history, expected_history, strict=True):
         assert row[2:] == pytest.approx(of_one[2:], rel=1e-6)
     for name, values in weights.items():
         # Muon's matrices go through bfloat16, where a last bit may turn over
         assert values == pytest.approx(expected[name], rel=1e-9, abs=1e-3 if kind == "muon" else 1e-12), name
+
+
+def test_processes_that_keep_parts_of_the_weights_train_the_same(found):
+    """Over a stop, too; and what they have saved goes on in one process that keeps them whole."""
+    history, weights, _ = found["adamw1"]
+    for name, share in (("parts0", 0.5), ("parts1", 0.5), ("alone", 1.0)):
+        rows, values, own = found[name]
+        assert own == pytest.approx(share, abs=0.1)
+        for row, expected in zip(rows, history, strict=True):
+            assert row == pytest.approx(expected, rel=1e-6)
+        for parameter, numbers in values.items():
+            assert numbers == pytest.approx(weights[parameter], rel=1e-9, abs=1e-12), parameter
 
 
 def test_rows_are_shared_out():

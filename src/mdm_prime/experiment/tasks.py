@@ -72,6 +72,7 @@ class Task(Section):
     fidelity: Fidelity | None = None  # of images
     oracle: Oracle | None = None  # of a source of known entropy
     devices: PositiveInt = 1  # that share each training, evaluation and sampling; changes no result but by rounding
+    shard_weights: bool = False  # each device keeps its part of them: for a network that one device cannot hold
 
     @model_validator(mode="after")
     def _possible(self) -> Task:
@@ -102,6 +103,8 @@ class Task(Section):
                 raise ValueError(
                     f"variants.{name}.num_subtokens: stands in the name already; leave it out or choose another name"
                 )
+        if self.shard_weights and self.devices == 1:
+            raise ValueError("shard_weights: is true; needs more than one of devices")
         if self.devices > self.training.batch_size:
             raise ValueError(
                 f"devices: is {self.devices}; should be at most training.batch_size {self.training.batch_size}"
@@ -138,6 +141,8 @@ class Task(Section):
         if getattr(found.module(OBJECTIVES, objective), "FOR_IMAGES", False) and not self.on_images:
             key = f"{where}.training" if "objective" in variant.training else "training"
             raise ValueError(f"{key}.objective: {objective} is for images")
+        if run.training.optimizer == "muon" and self.shard_weights:
+            raise ValueError("shard_weights: is true; not for the optimizer muon, which needs its matrices whole")
         if run.training.optimizer == "muon" and run.network.blocks_at is None:
             key = f"{where}.training" if "optimizer" in variant.training else "training"
             raise ValueError(f"{key}.optimizer: muon is not for a network of kind {run.network.kind}; should be adamw")

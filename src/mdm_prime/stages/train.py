@@ -59,7 +59,8 @@ def share(workspace: Workspace, name: str) -> None:
     torch.manual_seed(run.seed)
     network = run.network.build(run.shape).to(device)
     torch.set_deterministic_debug_mode("warn")
-    with processes.joined(device) as those, _StopOnSignal() as stop:
+    shard = workspace.config.task(run.task).shard_weights
+    with processes.joined(device, shard=shard) as those, _StopOnSignal() as stop:
         trained = partial(
             loop.train,
             network,

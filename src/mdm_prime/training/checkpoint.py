@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mdm_prime import files
 from mdm_prime.errors import UserError
+from mdm_prime.training.parts import is_shared, like, whole
 
 if TYPE_CHECKING:
     from mdm_prime.training.optimizers import Optimizer
@@ -59,21 +60,21 @@ def _metadata(file: Any) -> dict[str, Any]:
 
 
 def pack(network: nn.Module, average: Mapping[str, Tensor], optimizer: Optimizer) -> dict[str, Tensor]:
-    """Everything that training goes on from, as one flat mapping."""
+    """Everything that training goes on from, as one flat mapping; what processes keep in parts is on the CPU."""
     tensors: dict[str, Tensor] = {f"weights/{name}": parameter for name, parameter in network.named_parameters()}
     tensors |= {f"average/{name}": value for name, value in average.items()}
     for name, parameter in network.named_parameters():
         for key, value in optimizer.state(parameter).items():
             tensors[f"optimizer/{key}/{name}"] = value
-    return tensors
+    return {name: whole(tensor).cpu() if is_shared(tensor) else tensor for name, tensor in tensors.items()}
 
 
 @torch.no_grad()
 def unpack(tensors: Mapping[str, Tensor], network: nn.Module, average: dict[str, Tensor], optimizer: Optimizer) -> None:
     """Puts what `pack` gave back into place."""
     for name, parameter in network.named_parameters():
-        parameter.copy_(tensors[f"weights/{name}"])
-        average[name].copy_(tensors[f"average/{name}"])
+        parameter.copy_(like(tensors[f"weights/{name}"], parameter))
+        average[name].copy_(like(tensors[f"average/{name}"], parameter))
         keys = [key.split("/")[1] for key in tensors if key.startswith("optimizer/") and key.endswith(f"/{name}")]
-        state = {key: tensors[f"optimizer/{key}/{name}"].clone() for key in keys}
+        state = {key: like(tensors[f"optimizer/{key}/{name}"].clone(), parameter) for key in keys}
         optimizer.state(parameter).update(state)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mdm_prime.training.parts import local
+
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:
     """A detached copy of every parameter, by name."""
@@ -20,4 +22,4 @@ def update(average: dict[str, Tensor], network: nn.Module, decay: float, step: i
     """
     rate = 1 - min(decay, (1 + step) / (10 + step))
     weights = dict(network.named_parameters())
-    torch._foreach_lerp_(list(average.values()), [weights[name] for name in average], rate)
+    torch._foreach_lerp_([*map(local, average.values())], [local(weights[name]) for name in average], rate)

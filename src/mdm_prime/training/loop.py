@@ -22,6 +22,7 @@ from mdm_prime.experiment.sections.models import Training
 from mdm_prime.training import checkpoint, ema
 from mdm_prime.training.losses import Loss
 from mdm_prime.training.optimizers import Optimizer, learning_rate
+from mdm_prime.training.parts import local, whole
 from mdm_prime.training.processes import ALONE, Processes
 
 
@@ -76,6 +77,9 @@ def train(
         UserError: the loss or the gradient stopped being finite; the last good state file is kept.
         TrainingInterruptedError: see `stop`.
     """
+    if settings.compile is True or (settings.compile == "auto" and device.type == "cuda" and not processes.shard):
+        network.compile()
+    objective = processes.share(Objective(network, loss))
     optimizer = Optimizer(network, settings, blocks_at)
     average = ema.copy_weights(network)
     first, history = 1, list[Progress]()
@@ -90,11 +94,10 @@ def train(
 
     def save(step: int) -> None:
         metadata = {"digest": digest, "step": step, "history": history, "sums": sums.tolist()}
-        checkpoint.save(state_file, checkpoint.pack(network, average, optimizer), metadata)
+        tensors = checkpoint.pack(network, average, optimizer)
+        if processes.first:
+            checkpoint.save(state_file, tensors, metadata)
 
-    if settings.compile is True or (settings.compile == "auto" and device.type == "cuda"):
-        network.compile()
-    objective = processes.share(Objective(network, loss))
     network.train()
     own = processes.rows(settings.batch_size)
     passes = parts(own, settings.micro_batch_size or len(own))
@@ -114,13 +117,13 @@ def train(
                 (mean * processes.count).backward()  # gradients are averaged over the processes
             losses += mean.detach()
         sums[0] += processes.sum(losses)
-        sums[1] += nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip or math.inf)
+        sums[1] += whole(nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip or math.inf))
         optimizer.step(step)
         ema.update(average, network, settings.ema_decay, step)
         last, stopping = step == settings.steps, processes.any(stop())
         due = last or step % settings.log_every == 0
         saving = last or stopping or step % settings.checkpoint_every == 0
-        if (due or saving) and not all_finite([sums, *network.parameters()]):
+        if (due or saving) and processes.any(not all_finite([sums, *map(local, network.parameters())])):
             kept = f"the last good state, step {saved}, is kept in {state_file}" if saved else "no state was saved yet"
             raise UserError(
                 f"step {step}: the loss, its gradient or a weight is not finite; {kept}; "
@@ -133,12 +136,11 @@ def train(
             report(history[-1])
             sums.zero_()
         if saving:
-            if processes.first:
-                save(step)
+            save(step)
             saved = step
         if stopping and not last:
             raise TrainingInterruptedError(f"stopped after step {step} of {settings.steps}; the same command goes on")
-    return average, history
+    return {name: whole(value) for name, value in average.items()}, history
 
 
 class Objective(nn.Module):

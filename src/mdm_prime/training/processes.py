@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -24,10 +25,12 @@ class Processes:
     Attributes:
         rank: its number, from 0.
         count: how many there are.
+        shard: whether each keeps only its part of every weight, gradient and moment: a DTensor.
     """
 
     rank: int
     count: int
+    shard: bool = False
 
     @property
     def first(self) -> bool:
@@ -39,14 +42,28 @@ class Processes:
         return range(self.rank * batch_size // self.count, (self.rank + 1) * batch_size // self.count)
 
     def share(self, objective: nn.Module) -> nn.Module:
-        """The module, which leaves the mean over all processes in the gradients after each backward pass."""
+        """The module, which leaves the mean over all processes in the gradients after each backward pass.
+
+        With `shard` its parameters are others afterwards: whoever wants them asks for them then.
+        """
         if self.count == 1:
             return objective
-        return DistributedDataParallel(objective, gradient_as_bucket_view=True)
+        if not self.shard:
+            return DistributedDataParallel(objective, gradient_as_bucket_view=True)
+        from torch.distributed.fsdp import fully_shard  # here, and wherever DTensor is: a second for every training
+
+        for module in [*objective.modules()]:
+            if isinstance(module, nn.ModuleList):  # the blocks of a network, each gathered when its turn comes
+                for block in module:
+                    fully_shard(block)
+        fully_shard(objective)
+        return objective
 
     def last_adds_up(self, objective: nn.Module, last: bool) -> AbstractContextManager[object]:
         """Inside, a backward pass keeps its gradients to itself unless it is the last one of a step."""
-        if isinstance(objective, DistributedDataParallel) and not last:
+        if isinstance(objective, SynchronisesLater):
+            objective.set_requires_gradient_sync(last)
+        elif isinstance(objective, DistributedDataParallel) and not last:
             waiting: AbstractContextManager[object] = objective.no_sync()
             return waiting
         return nullcontext()
@@ -66,6 +83,13 @@ class Processes:
         return bool(flags)
 
 
+@runtime_checkable
+class SynchronisesLater(Protocol):
+    """What `fully_shard` has made of a module."""
+
+    def set_requires_gradient_sync(self, requires_gradient_sync: bool) -> None: ...
+
+
 ALONE = Processes(rank=0, count=1)
 
 
@@ -75,7 +99,7 @@ def started() -> bool:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Processes]:
+def joined(device: torch.device, *, shard: bool = False) -> Iterator[Processes]:
     """Where this process stands among those that it was started with: alone where it was started by itself.
 
     Raises UserError where another of them has ended.
@@ -89,7 +113,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
         dist.init_process_group(backend, init_method=f"file://{store}", rank=rank, world_size=count)
     else:
         dist.init_process_group(backend)  # torchrun's environment
-    processes = Processes(dist.get_rank(), dist.get_world_size())
+    processes = Processes(dist.get_rank(), dist.get_world_size(), shard)
     try:
         yield processes
     except RuntimeError as error:
