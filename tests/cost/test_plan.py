@@ -40,7 +40,7 @@ PRICED = Priced(
     [Work("train", "", 10, 100.0), Work("evaluate", "bound", 2, 20.0), Work("sample", "0", 1, 3.0)],
     [50.0, 4.0, 1.0],
     HERE,
-    starting=2.0,
+    starting={"train": 3.0, "evaluate": 2.0, "sample": 1.0},
 )
 
 
@@ -110,7 +110,7 @@ def test_the_table_has_a_row_for_each_run_and_the_sums(
     assert all(f"coins/{model}/seed{seed}" in text for model in ("l1", "l2") for seed in (0, 1))
     assert "25.6 k" in text  # tokens of all four
     (last,) = (line for line in text.splitlines() if line.split()[1:2] == ["all"])
-    assert "119 s" in last  # (2 x 61 + 2 x 58) / 2
+    assert "2 min" in last  # (2 x 61 + 2 x 59) / 2
     assert "40%" in text
 
 

@@ -138,7 +138,7 @@ def _row(config: Config, root: Path, run: Run, priced: Priced, done: set[str], *
     if steps := _steps_done(root, run) if left.get(TRAIN) else 0:
         left[TRAIN] = 1 - steps / run.training.steps
         said.append(f"{TRAIN} {steps}/{run.training.steps}")
-    flops, here = dict.fromkeys(left, 0.0), priced.starting * sum(share > 0 for share in left.values())
+    flops, here = dict.fromkeys(left, 0.0), sum(priced.starting[stage] for stage, share in left.items() if share)
     for part, seconds in zip(priced.work, priced.seconds, strict=True):
         if part.stage in left:
             flops[part.stage] += part.flops * left[part.stage]

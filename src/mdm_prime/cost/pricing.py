@@ -7,11 +7,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from mdm_prime.cost.machines import UTILISATION, Machine, this_machine
 from mdm_prime.cost.timing import seconds_a_call
 from mdm_prime.cost.tracing import Traced, trace
-from mdm_prime.cost.work import Work, work
+from mdm_prime.cost.work import EVALUATE, SAMPLE, TRAIN, Work, work
 from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.models import Compute
 from mdm_prime.experiment.tasks import Task
@@ -20,7 +21,7 @@ from mdm_prime.stages import memory
 LONGEST = 0.5  # seconds of a call by its number of operations: a longer one is not computed to be timed
 
 _TRACED: dict[Any, Traced] = {}
-_STARTED = [0.0]  # seconds that this process took until it could compute
+_STARTED = dict[str, float]()  # seconds that this process took until it could do a stage's work
 
 
 class Job(NamedTuple):
@@ -39,19 +40,23 @@ class Priced(NamedTuple):
         work: of its stages.
         seconds: of each work on this machine, in one process.
         machine: this machine, as one process has it.
-        starting: seconds that a process takes before it computes.
+        starting: seconds that a process of each stage takes before it computes.
     """
 
     traced: Traced
     work: list[Work]
     seconds: list[float]
     machine: Machine
-    starting: float
+    starting: dict[str, float]
 
 
 def start(compute: Compute, threads: int) -> None:
     """Prepares this process, which has just begun, to price."""
-    _STARTED[0] = time.process_time()
+    _STARTED[EVALUATE] = _STARTED[SAMPLE] = time.process_time()
+    parameter = nn.Parameter(torch.zeros(1))
+    parameter.grad = torch.zeros(1)
+    torch.optim.AdamW([parameter]).step()  # loads what only a training needs
+    _STARTED[TRAIN] = time.process_time()
     torch.set_num_threads(threads)
     if device_of(compute).type == "cpu":
         memory.keep_freed()
@@ -69,7 +74,7 @@ def price(compute: Compute, job: Job) -> Priced:
     machine = _machine(device)
     parts = work(job.task, job.run, traced, job.heldout)
     seconds = [_seconds(job, part, machine, device) for part in parts]
-    return Priced(traced, parts, seconds, machine, _STARTED[0])
+    return Priced(traced, parts, seconds, machine, _STARTED)
 
 
 def _traced(job: Job, *, on_gpu: bool) -> Traced:
