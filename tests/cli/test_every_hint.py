@@ -206,7 +206,7 @@ KINDS = {  # in this order: each leaves the project as the next needs it
     a_network_is_missing: target("results/mine/text/networks/l2/seed0/run.json"),
     weights_are_missing: target("results/mine/text/networks/l2/seed0/weights.safetensors"),
     weights_are_of_other_params: data_verb("train", "text/l2/seed0"),
-    samples_are_missing: target("results/mine/digits/samples/l3/seed0/samples.json"),
+    samples_are_missing: data_verb("sample", "digits/l3/seed0"),
     samples_are_damaged: data_verb("sample", "digits/l3/seed0"),
     a_classifier_is_missing: target("results/mine/digits/features/classifier.safetensors"),
     a_classifier_is_of_other_params: data_verb("features", "digits"),
