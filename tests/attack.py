@@ -145,7 +145,8 @@ def forged(folder: Path, scale: str = "smoke") -> Attack:
     made = Made(root, stages(config.load(params)), {})
     reading: dict[str, dict[str, Any]] = {}  # by kind of file and stage, so that many runs count once
     for stage in made.repetitions:
-        for path in stage.inputs:
+        is_made = all((root / path).is_file() for path in stage.outputs)  # some are made only when asked for
+        for path in stage.inputs if is_made else ():
             if path.endswith(".json") and not path.endswith("tokenizer.json"):
                 reading.setdefault(f"{Path(path).name} {stage.stage.name}", {})[path] = stage
     records = {path: path.read_text() for path in root.glob("made/**/*.json")}
