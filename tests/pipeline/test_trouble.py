@@ -15,6 +15,7 @@ import pytest
 
 from project_copy import (
     EVERYTHING,
+    INSTALLED,
     PROJECT,
     both_have_nothing_to_do,
     change,
@@ -43,8 +44,9 @@ def at_work(folder: Path, command: str) -> Iterator[subprocess.Popen[bytes]]:
     """An engine, in a session of its own, in the middle of an endless training; killed with all it has begun."""
     change(folder, "params/tiny.yaml", *STOPPED)
     null = subprocess.DEVNULL
+    installed = environment(folder, commands=INSTALLED)  # all of it in one session, to be killed
     process = subprocess.Popen(
-        command.split(), cwd=folder, env=environment(folder), start_new_session=True, stdout=null, stderr=null
+        command.split(), cwd=folder, env=installed, start_new_session=True, stdout=null, stderr=null
     )
     try:
         wait_for((folder / STATE).exists)
