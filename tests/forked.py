@@ -29,15 +29,35 @@ import types
 from contextlib import suppress
 from pathlib import Path
 
+DVC = (
+    *(
+        "dvc.repo.index",
+        "dvc.cachemgr",
+        "dvc.data_cloud",
+        "dvc.utils.strictyaml",
+        "dvc.repo.experiments",
+        "dvc.dvcfile",
+        "dvc.stage",
+        "dvc_render",
+        "pyparsing",
+    ),
+    *("dulwich.walk", "dulwich.client", "networkx", "psutil", "pygit2", "ruamel.yaml", "scmrepo.git", "zc.lockfile"),
+)
 LIBRARIES = {  # what a command imports, as far as it is of others
     "mdm-prime": (
-        *("numpy", "pydantic", "yaml", "torch", "torch._dynamo", "safetensors.torch", "rich.progress", "tabulate"),
-        *("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf"),
-        *("sklearn.datasets", "sklearn.model_selection", "PIL.Image", "tokenizers"),
+        *("numpy", "pydantic.plugin._schema_validator", "pydantic.types", "pydantic.type_adapter", "sqlite3", "yaml"),
+        *("torch", "torch._dynamo", "safetensors.torch", "rich.progress", "tabulate", "tokenizers"),
+        *("matplotlib.style", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf"),
+        *("sklearn.datasets", "sklearn.model_selection", "PIL.ImageOps", "PIL.JpegImagePlugin"),
     ),
-    "snakemake": ("numpy", "pydantic", "yaml", "snakemake.cli", "snakemake.workflow", "dvc.repo"),
-    "dvc": ("dvc.cli", "dvc.repo"),
-    "python": ("mlflow", "mlflow.store.tracking.sqlalchemy_store"),  # of `python -c`, which mirrors runs
+    "snakemake": (
+        *("numpy", "pydantic.plugin._schema_validator", "pydantic.types", "yaml", "pandas", "docutils.core", "yte"),
+        *("snakemake.cli", "snakemake.workflow", "snakemake.dag", "snakemake.executors.local"),
+        *("snakemake.report.html_reporter", "docutils.parsers.rst", "jinja2"),
+        *DVC,
+    ),
+    "dvc": ("dvc.cli.parser", *DVC),
+    "python": ("mlflow", "mlflow.store.tracking.sqlalchemy_store", "alembic.command"),  # of `python -c`: mirrors
 }
 MOST_FILES = 100
 CLIENT = """\
