@@ -30,17 +30,8 @@ from contextlib import suppress
 from pathlib import Path
 
 DVC = (
-    *(
-        "dvc.repo.index",
-        "dvc.cachemgr",
-        "dvc.data_cloud",
-        "dvc.utils.strictyaml",
-        "dvc.repo.experiments",
-        "dvc.dvcfile",
-        "dvc.stage",
-        "dvc_render",
-        "pyparsing",
-    ),
+    *("dvc.cachemgr", "dvc.data_cloud", "dvc.dvcfile", "dvc.repo.experiments", "dvc.repo.index", "dvc.stage"),
+    *("dvc.utils.strictyaml", "dvc_render", "pyparsing"),
     *("dulwich.walk", "dulwich.client", "networkx", "psutil", "pygit2", "ruamel.yaml", "scmrepo.git", "zc.lockfile"),
 )
 LIBRARIES = {  # what a command imports, as far as it is of others

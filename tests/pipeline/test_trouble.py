@@ -115,8 +115,11 @@ def test_while_snakemake_is_at_work_and_after_it_was_killed(project: Path) -> No
 
 
 def last_word(folder: Path, command: str) -> str:
-    """The last line of a command that is refused."""
-    return typed(folder, command, 2).rstrip().splitlines()[-1]
+    """The last line of a command that is refused; as installed, since it looks for others of its name."""
+    env = environment(folder, commands=INSTALLED)
+    done = subprocess.run(command.split(), cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    return done.stderr.rstrip().splitlines()[-1]
 
 
 @pytest.mark.parametrize("how", ["lost", "damaged"])
