@@ -10,6 +10,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
 COPIED = ("Snakefile", "workflow", "params", "src", "pyproject.toml", ".dvcignore", ".gitignore", "Makefile")
+INSTALLED = Path(sys.executable).parent
+COMMANDS = INSTALLED  # tests/pipeline has others, which start sooner
 PERSON = {
     f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in (("NAME", "a"), ("EMAIL", "b"))
 }
@@ -59,11 +61,14 @@ def commit(folder: Path, message: str) -> None:
     typed(folder, f"git commit -qm {message}")
 
 
-def environment(folder: Path, scale: str = "tiny") -> dict[str, str]:
-    """Of a person who has typed nothing yet; only what the smoke scale makes is tracked."""
+def environment(folder: Path, scale: str = "tiny", *, commands: Path | None = None) -> dict[str, str]:
+    """Of a person who has typed nothing yet; only what the smoke scale makes is tracked.
+
+    `commands` is a folder with those of the environment, now COMMANDS.
+    """
     ours = ("MDM_PRIME", "MLFLOW", "DVC", "GIT_", "MAKE", "MFLAGS")  # `make test` has variables for a make inside it
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    path = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
+    path = os.pathsep.join([*dict.fromkeys(map(str, (commands or COMMANDS, INSTALLED))), kept["PATH"]])
     tracked = {} if scale == "smoke" else NOBODYS_RUN
     return {**kept, **PERSON, **tracked, "MDM_PRIME_SCALE": scale, "PYTHONPATH": str(folder / "src"), "PATH": path}
 

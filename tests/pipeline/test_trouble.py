@@ -15,6 +15,7 @@ import pytest
 
 from project_copy import (
     EVERYTHING,
+    INSTALLED,
     PROJECT,
     both_have_nothing_to_do,
     change,
@@ -43,8 +44,9 @@ def at_work(folder: Path, command: str) -> Iterator[subprocess.Popen[bytes]]:
     """An engine, in a session of its own, in the middle of an endless training; killed with all it has begun."""
     change(folder, "params/tiny.yaml", *STOPPED)
     null = subprocess.DEVNULL
+    installed = environment(folder, commands=INSTALLED)  # all of it in one session, to be killed
     process = subprocess.Popen(
-        command.split(), cwd=folder, env=environment(folder), start_new_session=True, stdout=null, stderr=null
+        command.split(), cwd=folder, env=installed, start_new_session=True, stdout=null, stderr=null
     )
     try:
         wait_for((folder / STATE).exists)
@@ -113,8 +115,11 @@ def test_while_snakemake_is_at_work_and_after_it_was_killed(project: Path) -> No
 
 
 def last_word(folder: Path, command: str) -> str:
-    """The last line of a command that is refused."""
-    return typed(folder, command, 2).rstrip().splitlines()[-1]
+    """The last line of a command that is refused; as installed, since it looks for others of its name."""
+    env = environment(folder, commands=INSTALLED)
+    done = subprocess.run(command.split(), cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    return done.stderr.rstrip().splitlines()[-1]
 
 
 @pytest.mark.parametrize("how", ["lost", "damaged"])

@@ -2,13 +2,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import small_runs
 
+import forked
 from mdm_prime import tracking
 from mdm_prime.tracking import journal, pipeline, runs
 from sharing import once_for_all
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _mirrors_that_start_soon() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "sys", SimpleNamespace(executable=str(forked.commands("python") / "python")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from mlflow_store import search
 
+import forked
 from mdm_prime import tracking
 from mdm_prime.tracking import journal, pipeline
-from project_copy import PROJECT
+from project_copy import INSTALLED, PROJECT
 
 STAGE = """
 import sys, time
@@ -43,17 +44,17 @@ def project(folder: Path, **fates: str) -> Path:
         for name, fate in fates.items()
     }
     (folder / "dvc.yaml").write_text(f"vars:\n  - params/smoke.yaml\nstages: {json.dumps(stages)}\n")
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=folder, check=True)
+    subprocess.run([forked.commands("dvc") / "dvc", "init", "--no-scm", "--quiet"], cwd=folder, check=True)
     return folder
 
 
-def repro(folder: Path) -> subprocess.Popen[str]:
+def repro(folder: Path, commands: Path) -> subprocess.Popen[str]:
     command = ["make", "-f", str(PROJECT / "Makefile"), "-o", "setup", "repro"]
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("DVC", "MDM", "MLFLOW", "MAKE"))}
     return subprocess.Popen(
         command,
         cwd=folder,
-        env=kept,
+        env=kept | {"PATH": os.pathsep.join([str(commands), str(INSTALLED), kept["PATH"]])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -68,7 +69,7 @@ def status_of(results: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = project(tmp_path_factory.mktemp("repro"), a="end", b="end")
-    with repro(folder) as process:
+    with repro(folder, forked.commands(*forked.LIBRARIES)) as process:
         told, _ = process.communicate()
     assert process.returncode == 0, told
     assert "scale smoke: results/smoke/tables and results/smoke/figures, shown in results/tables" in told
@@ -90,7 +91,7 @@ def test_make_repro_is_the_parent_of_its_stages(reproduced: Path) -> None:
 
 def test_a_failure_fails_the_run_and_keeps_its_status(tmp_path: Path) -> None:
     folder = project(tmp_path, a="fail")
-    with repro(folder) as process:
+    with repro(folder, forked.commands(*forked.LIBRARIES)) as process:
         told, _ = process.communicate()
     assert process.returncode == 2, told  # make's own, for a recipe that failed
     assert "Error 255" in told  # dvc's
@@ -99,7 +100,7 @@ def test_a_failure_fails_the_run_and_keeps_its_status(tmp_path: Path) -> None:
 
 def test_a_run_that_was_killed_ends_as_killed(tmp_path: Path) -> None:
     results = project(tmp_path, a="wait") / "results"
-    with repro(tmp_path) as process:
+    with repro(tmp_path, INSTALLED) as process:  # all of it in one session
         deadline = time.monotonic() + 300
         while not list((results / "tracking").glob("train-*")):
             assert time.monotonic() < deadline

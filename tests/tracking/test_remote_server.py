@@ -6,7 +6,6 @@ import csv
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import yaml
 from mlflow_store import Server, search
 
+import forked
 from mdm_prime import tracking
 from mdm_prime.errors import UserError
 from mdm_prime.tracking import journal, pipeline, runs
@@ -81,7 +81,7 @@ def test_a_training_goes_on_while_the_server_is_dead(server: Server, tmp_path: P
     values["tasks"]["known_entropy"]["training"] |= {"steps": 400, "log_every": 2, "checkpoint_every": 50}
     (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(values))
     results = tmp_path / "results"
-    command = [sys.executable, "-m", "mdm_prime.cli.main", "--params", str(tmp_path / "smoke.yaml")]
+    command = [str(forked.commands("mdm-prime") / "mdm-prime"), "--params", str(tmp_path / "smoke.yaml")]
     command += ["--results", str(results)]
     data = subprocess.run([*command, "data", "known_entropy"], capture_output=True, text=True)
     assert data.returncode == 0, data.stderr

@@ -250,6 +250,7 @@ def test_a_dead_server_is_not_waited_for(
 def test_no_mlflow_warns_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pipeline, "sys", sys)  # a mirror that has not imported mlflow yet
     (tmp_path / "mlflow.py").write_text("raise ImportError('not here')")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     small_stage(tmp_path / "results")
