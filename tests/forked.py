@@ -107,8 +107,13 @@ def _start(folder: Path, name: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, __file__, str(folder), name]
     environment = mlflow_environment() if name == "python" else None  # read when mlflow is imported
     server = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    atexit.register(server.kill)
+    atexit.register(_close, server)
     return server
+
+
+def _close(server: subprocess.Popen[bytes]) -> None:
+    with server:
+        server.kill()
 
 
 # ---- the server, a process by itself ---------------------------------------------------------------------------------
