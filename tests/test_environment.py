@@ -26,11 +26,16 @@ def project() -> dict[str, Any]:
 
 
 def direct() -> list[Requirement]:
-    """The dependencies that pyproject.toml names, extras and the build's included."""
+    """The dependencies that pyproject.toml names, the locked extras' and the build's included."""
     values = project()
-    extras = [line for lines in values["optional-dependencies"].values() for line in lines]
+    extras = [line for lines in locked_extras(values).values() for line in lines]
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     return [Requirement(line) for line in [*values["dependencies"], *extras, *build]]
+
+
+def locked_extras(values: dict[str, Any]) -> dict[str, list[str]]:
+    """Without Slurm's, which would slow every call of snakemake where no Slurm answers."""
+    return {name: lines for name, lines in values["optional-dependencies"].items() if name != "slurm"}
 
 
 def locked() -> dict[str, list[tuple[Requirement, int]]]:
