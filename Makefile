@@ -103,11 +103,11 @@ reference: setup  ## Keep the tables and figures of the default scale as results
 
 .PHONY: test
 test: lint  ## Lint, types and tests
-	pytest -n 2 --dist loadfile --no-loadscope-reorder
+	pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: quick
 quick: lint  ## Lint, types, and the tests without pipelines, servers and checkpoints
-	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not pipeline and not browser" --ignore tests/tracking --ignore tests/official
+	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not pipeline and not browser" --ignore tests/tracking --ignore tests/official
 
 .PHONY: attack
 attack: smoke  ## Damaged files, hostile input and kills, about 1,400 of them, on the results of make smoke (SEED=0)
