@@ -32,6 +32,7 @@ from mdm_prime.networks.dit import DiTNetwork
 from mdm_prime.networks.partition import PartitionNetwork
 from mdm_prime.samplers.ancestral import AncestralSampler
 from mdm_prime.samplers.partition import PartitionSampler
+from mdm_prime.stages import memory
 from mdm_prime.stages.networks import untrained
 from mdm_prime.stages.sample import draw
 from mdm_prime.stages.train import loss_of
@@ -128,6 +129,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    memory.keep_freed()  # as every stage does
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {options.threads} thread(s)"
     run = config.load(options.params).run(options.run)

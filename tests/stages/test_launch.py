@@ -12,7 +12,7 @@ import pytest
 from mdm_prime.training import checkpoint
 
 RUN = "known_entropy/l2/seed0"
-STEPS = 400
+STEPS = 160
 
 
 @pytest.fixture
