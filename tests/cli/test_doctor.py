@@ -21,7 +21,9 @@ from rich.console import Console
 
 from mdm_prime.cli import doctor
 from mdm_prime.cli import main as cli
-from mdm_prime.cli.doctor import Finding, Row, Scene
+from mdm_prime.cli.checks import environment, finding, hardware, leftovers, torch_facts
+from mdm_prime.cli.checks.finding import Finding, Scene
+from mdm_prime.cli.doctor import Row
 from mdm_prime.experiment import config
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +95,7 @@ def test_a_check_that_breaks_is_a_row_and_the_others_go_on(monkeypatch):
 
 
 def test_every_check_has_its_row_and_none_breaks_without_anything(monkeypatch):
-    monkeypatch.setattr(doctor, "ask_torch", lambda params: {"problem": "No module named 'torch'"})
+    monkeypatch.setattr(torch_facts, "ask", lambda params: {"problem": "No module named 'torch'"})
     rows = doctor.examine(Path("none.yaml"), Path("results"))
     assert [row.name for row in rows] == [name for name, _ in doctor.CHECKS]
     assert not [row for row in rows if "the check itself failed" in row.found]
@@ -161,11 +163,11 @@ def installed(monkeypatch, **versions):
 def test_python(monkeypatch, version, state):
     monkeypatch.setattr("platform.python_version", lambda: version)
     monkeypatch.setattr("platform.python_version_tuple", lambda: tuple(version.split(".")))
-    has_state(doctor.python(scene_of()), state, version, ">=3.11")
+    has_state(environment.python(scene_of()), state, version, ">=3.11")
 
 
 def test_packages_as_locked():
-    has_state(doctor.packages(scene_of()), "ok", "as in requirements.lock")
+    has_state(environment.packages(scene_of()), "ok", "as in requirements.lock")
 
 
 @pytest.mark.parametrize(
@@ -183,28 +185,28 @@ def test_packages_as_locked():
 def test_packages_that_are_missing_or_others(monkeypatch, versions, state, told):
     installed(monkeypatch, **versions)
     monkeypatch.setattr(sys, "prefix", "/elsewhere")
-    has_state(doctor.packages(scene_of()), state, told, "python -m pip install")
-    monkeypatch.setattr(sys, "prefix", str(doctor.ROOT / ".venv"))
-    assert doctor.packages(scene_of()).mend == "make setup"
+    has_state(environment.packages(scene_of()), state, told, "python -m pip install")
+    monkeypatch.setattr(sys, "prefix", str(finding.ROOT / ".venv"))
+    assert environment.packages(scene_of()).mend == "make setup"
 
 
 def test_comparing_needs_packaging(monkeypatch):
     monkeypatch.setitem(sys.modules, "packaging.requirements", None)
-    has_state(doctor.packages(scene_of()), "warning", "not compared", "pip install packaging")
+    has_state(environment.packages(scene_of()), "warning", "not compared", "pip install packaging")
 
 
 # ---- params, torch, disk
 
 
 def test_params(monkeypatch):
-    has_state(doctor.params(scene_of()), "ok", "mine.yaml", "runs")
-    has_state(doctor.params(Scene(Path("none.yaml"), Path("results"))), "failure", "none.yaml", "check-params")
+    has_state(environment.params(scene_of()), "ok", "mine.yaml", "runs")
+    has_state(environment.params(Scene(Path("none.yaml"), Path("results"))), "failure", "none.yaml", "check-params")
 
     def broken(path):
         raise MemoryError("no room")
 
     monkeypatch.setattr(config, "load", broken)
-    has_state(doctor.params(Scene(Path("a.yaml"), Path("results"))), "failure", "a.yaml: MemoryError: no room")
+    has_state(environment.params(Scene(Path("a.yaml"), Path("results"))), "failure", "a.yaml: MemoryError: no room")
 
 
 @pytest.mark.parametrize(
@@ -222,19 +224,19 @@ def test_params(monkeypatch):
 )
 def test_torch(monkeypatch, wanted, torch, state, told):
     monkeypatch.setattr(shutil, "which", lambda command: None)
-    has_state(doctor.torch(scene_of(wanted, torch)), state, told)
+    has_state(hardware.torch(scene_of(wanted, torch)), state, told)
 
 
 def test_a_gpu_that_torch_does_not_see(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda command: f"/bin/{command}")
-    has_state(doctor.torch(scene_of("auto")), "warning", "nvidia-smi")
-    has_state(doctor.torch(scene_of("cpu")), "ok")
+    has_state(hardware.torch(scene_of("auto")), "warning", "nvidia-smi")
+    has_state(hardware.torch(scene_of("cpu")), "ok")
 
 
 def test_torch_counts_the_parameters_of_every_run():
     import torch
 
-    found = doctor.ask_torch(scene_of().params)
+    found = torch_facts.ask(scene_of().params)
     assert found["version"] == torch.__version__
     loaded = config.load(Path("mine.yaml"))
     assert set(found["parameters"]) == {run.name for task in loaded.tasks for run in loaded.runs(task)}
@@ -249,14 +251,14 @@ def test_torch_counts_the_parameters_of_every_run():
 def test_a_broken_torch_is_an_answer(monkeypatch, tmp_path, code, problem):
     (tmp_path / "torch.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    assert problem in doctor.ask_torch(Path("mine.yaml"))["problem"]
+    assert problem in torch_facts.ask(Path("mine.yaml"))["problem"]
 
 
 def test_a_torch_that_hangs_is_an_answer(monkeypatch, tmp_path):
     (tmp_path / "torch.py").write_text("import time; time.sleep(10_000)")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setattr(doctor, "TORCH_WITHIN", 0.5)
-    assert doctor.ask_torch(Path("mine.yaml")) == {"problem": "no answer within 0.5 s"}
+    monkeypatch.setattr(torch_facts, "WITHIN", 0.5)
+    assert torch_facts.ask(Path("mine.yaml")) == {"problem": "no answer within 0.5 s"}
 
 
 def test_disk(monkeypatch):
@@ -264,46 +266,46 @@ def test_disk(monkeypatch):
     space = namedtuple("space", "free")
     for free, state in ((need - 1, "failure"), (need + 1, "warning"), (3 * need, "ok")):
         monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: space(free))
-        has_state(doctor.disk(scene_of()), state, "free; networks and a training state take 40.0 GB")
-    has_state(doctor.disk(scene_of(torch={"problem": "none"})), "ok", "not known")
+        has_state(hardware.disk(scene_of()), state, "free; networks and a training state take 40.0 GB")
+    has_state(hardware.disk(scene_of(torch={"problem": "none"})), "ok", "not known")
 
 
 # ---- leftovers and the store
 
 
 def test_snakemake_lock(monkeypatch):
-    has_state(doctor.snakemake(scene_of()), "ok")
+    has_state(leftovers.snakemake(scene_of()), "ok")
     locks = Path(".snakemake/locks")
     locks.mkdir(parents=True)
-    has_state(doctor.snakemake(scene_of()), "ok")
+    has_state(leftovers.snakemake(scene_of()), "ok")
     (locks / "0.output.lock").write_text("results/tables/claims.csv")
-    has_state(doctor.snakemake(scene_of()), "failure", "snakemake --unlock")
-    monkeypatch.setattr(doctor.lock, "running", lambda: 4711)
-    has_state(doctor.snakemake(scene_of()), "failure", "process 4711", "wait")
+    has_state(leftovers.snakemake(scene_of()), "failure", "snakemake --unlock")
+    monkeypatch.setattr(leftovers.lock, "running", lambda: 4711)
+    has_state(leftovers.snakemake(scene_of()), "failure", "process 4711", "wait")
 
 
 def test_leftovers():
-    has_state(doctor.leftovers(scene_of()), "ok", "none")
+    has_state(leftovers.leftovers(scene_of()), "ok", "none")
     run = Path("results/mine/text/networks/l2/seed0")
     run.mkdir(parents=True)
     (run / "state.safetensors").touch()
     (run / ".weights-a1b2c3d4.safetensors").touch()  # may still be written
-    has_state(doctor.leftovers(scene_of()), "ok", "1 trainings")
-    os.utime(run / ".weights-a1b2c3d4.safetensors", (0, time.time() - 2 * doctor.OLD))
-    found = doctor.leftovers(scene_of())
+    has_state(leftovers.leftovers(scene_of()), "ok", "1 trainings")
+    os.utime(run / ".weights-a1b2c3d4.safetensors", (0, time.time() - 2 * leftovers.OLD))
+    found = leftovers.leftovers(scene_of())
     has_state(found, "warning", ".weights-a1b2c3d4.safetensors", "1 trainings")
     assert found.mend == f"rm {run}/.weights-a1b2c3d4.safetensors"
 
 
 def test_mlflow_database():
-    has_state(doctor.mlflow_store(scene_of()), "ok", "not there yet")
+    has_state(leftovers.mlflow_store(scene_of()), "ok", "not there yet")
     Path("results").mkdir()
     with sqlite3.connect("results/mlflow.db") as database:
         database.execute("CREATE TABLE runs (run_uuid TEXT)")
     database.close()
-    has_state(doctor.mlflow_store(scene_of()), "ok", "whole")
+    has_state(leftovers.mlflow_store(scene_of()), "ok", "whole")
     Path("results/mlflow.db").write_bytes(b"no database" * 100)
-    has_state(doctor.mlflow_store(scene_of()), "warning", "not a database", "mv ")
+    has_state(leftovers.mlflow_store(scene_of()), "warning", "not a database", "mv ")
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -320,13 +322,13 @@ class Answer(BaseHTTPRequestHandler):
 @pytest.mark.parametrize(("status", "state"), [(200, "ok"), (401, "ok"), (404, "ok"), (503, "warning")])
 def test_mlflow_server(monkeypatch, status, state):
     monkeypatch.setattr(Answer, "status", status)
-    monkeypatch.setattr(doctor, "STORE_WITHIN", 300.0)
+    monkeypatch.setattr(leftovers, "WITHIN", 300.0)
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         uri = f"http://me:hunter2@127.0.0.1:{server.server_port}?token=hunter2"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        found = doctor.mlflow_store(scene_of())
+        found = leftovers.mlflow_store(scene_of())
         thread.join()
     has_state(found, state, f"http://127.0.0.1:{server.server_port}")
     assert "hunter2" not in str(found)
@@ -336,14 +338,14 @@ def test_mlflow_server_that_is_not_there_or_deaf(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-        monkeypatch.setattr(doctor, "STORE_WITHIN", 0.2)
-        has_state(doctor.mlflow_store(scene_of()), "warning", "timed out", "no run is lost")
-    has_state(doctor.mlflow_store(scene_of()), "warning", "Connection refused", "no run is lost")
+        monkeypatch.setattr(leftovers, "WITHIN", 0.2)
+        has_state(leftovers.mlflow_store(scene_of()), "warning", "timed out", "no run is lost")
+    has_state(leftovers.mlflow_store(scene_of()), "warning", "Connection refused", "no run is lost")
 
 
 def test_another_store_is_named_without_its_password(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:hunter2@host/db")
-    monkeypatch.setattr(doctor, "CHECKS", (("MLflow store", doctor.mlflow_store),))
+    monkeypatch.setattr(doctor, "CHECKS", (("MLflow store", leftovers.mlflow_store),))
     (row,) = doctor.examine(Path("none.yaml"), Path("results"))
     assert row.state == "ok"
     assert "postgresql://***@host/db" in row.found

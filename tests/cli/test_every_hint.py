@@ -167,7 +167,8 @@ def no_checkpoint():
 
 
 def params_that_are_wrong():
-    from mdm_prime.cli.doctor import Scene, params
+    from mdm_prime.cli.checks.environment import params
+    from mdm_prime.cli.checks.finding import Scene
 
     Path("params/wrong.yaml").write_text("tasks: {}")
     return " ".join(params(Scene(Path("params/wrong.yaml"), Path("results")))).replace("params/wrong", "params/mine")
