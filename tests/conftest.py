@@ -23,6 +23,7 @@ def deterministic_mode_restored():
     torch.set_deterministic_debug_mode(before)
 
 
+FIRST = ("test_commands.py", "test_gpu_scale.py", "test_launch.py")  # makes what others copy; need no copy meanwhile
 SLOWEST = (
     "pipeline",
     "tracking",
@@ -36,7 +37,8 @@ SLOWEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slowest files first, for pytest-xdist; what needs a browser is left out where there is none."""
     places = {folder: place for place, folder in enumerate(SLOWEST)}
-    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+    first = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: (first.get(item.path.name, len(first)), places.get(item.path.parent.name, len(places))))
     if browser.is_left_out():
         for item in items:
             if item.get_closest_marker("browser"):
