@@ -45,8 +45,15 @@ def test_only_networks_at_equal_training_are_compared():
     assert found.our_value == "20.0 ± 0.1 against 22.0 ± 0.1 (PGM-Prime, l=2)"
 
 
+def test_at_equal_passes_the_second_has_seen_more():
+    both, rule = row("MDM", "complement", 20.0), bound_is_lower(MDM_BOTH, MDM, passes=2)
+    for tokens, expected in ((1000, NOT_TESTABLE), (1900, REFUTED), (2000, REFUTED), (2001, NOT_TESTABLE)):
+        assert verdict(rule, row("MDM", "joint_loss", 18.0, train_tokens=tokens), both) == expected
+    assert verdict(rule, row("MDM", "joint_loss", 22.0, train_tokens=1900), both) == REPRODUCED
+
+
 def test_what_the_paper_says():
     values = [claim.published_value for claim in CLAIMS]
     assert values[0] == "26.80 against 27.67 (LM1B), 26.96 against 25.35 (OpenWebText)"
     assert values[1] == "25.72 against 27.67 (LM1B), 25.32 against 25.35 (OpenWebText)"
-    assert values[3] == "5,586 against 1,043 tokens a second"
+    assert values[4] == "5,586 against 1,043 tokens a second"

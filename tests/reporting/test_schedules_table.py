@@ -121,6 +121,32 @@ def test_schedules_that_are_chosen_agree_or_not(
     assert schedules.same_for_every_schedule()(found).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("tokens", "long", "verdict"),
+    [(190, 2.6, REFUTED), (190, 3.0, REPRODUCED), (100, 3.0, NOT_TESTABLE), (201, 3.0, NOT_TESTABLE)],
+)
+@pytest.mark.parametrize("learnt", [False, True])
+def test_two_masks_are_judged_by_as_many_passes_with_one(
+    tmp_path: Path, scale: config.Config, tokens: int, long: float, verdict: str, learnt: bool
+) -> None:
+    """Others of one mask are as good as the long one, and do not stand for it."""
+    write(tmp_path, scale, {"two": 2.8, "learnt": 2.8, "l1": 2.8, "timed": long})
+    found = tables(tmp_path, scale)
+    (timed,) = (row for row in found["schedules"] if row["variant"] == "timed")
+    timed["train_tokens"] = tokens
+    assert schedules.lower_at_equal_passes(learnt)(found).verdict == verdict
+
+
+def test_a_network_that_was_trained_longer_is_not_compared_by_its_schedule(
+    tmp_path: Path, scale: config.Config
+) -> None:
+    write(tmp_path, scale, {"cosine": 2.0})
+    found = tables(tmp_path, scale)
+    (cosine,) = (row for row in found["schedules"] if row["variant"] == "cosine")
+    cosine["train_tokens"] = 190
+    assert "cosine" not in schedules.same_for_every_schedule()(found).our_value
+
+
 def test_networks_that_have_learnt_little_decide_nothing(tmp_path: Path, scale: config.Config) -> None:
     write(tmp_path, scale, {"learnt": 2.0})
     assert schedules.learnt_is_lower(1)(tables(tmp_path, scale, unigram=15.0)).verdict == NOT_TESTABLE

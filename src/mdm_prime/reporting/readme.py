@@ -5,18 +5,21 @@ Each stands between two comments and is written by keep-reference.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
 
 from mdm_prime.errors import UserError
 from mdm_prime.files import write_text
 from mdm_prime.reporting.claim import claims
-from mdm_prime.reporting.records import read_table
+from mdm_prime.reporting.records import Row, read_table
+from mdm_prime.reporting.rules.general import estimate
 from mdm_prime.reporting.text_models import EXACT, best_column
 
 BEGIN, END = "<!-- {}: from results/reference -->", "<!-- end of {} -->"
-ALL = "All {} claims and their evidence: [results/reference/tables/claims.md](results/reference/tables/claims.md)."
+ALL = "All {} claims and their evidence ({}): [results/reference/tables/claims.md](results/reference/tables/claims.md)."
 CLAIMS = {
     "claim": "claim",
     "where": "where",
@@ -47,7 +50,7 @@ def with_results(readme: str, reference: Path) -> str:
 
 def text(reference: Path) -> str:
     """One row for each model of the task text: means over its seeds."""
-    heads = ["model", "sub-tokens", "carry-over", "trained on", "valid bound", "exact, best order"]
+    heads = ["model", "sub-tokens", "carry-over", "trained on", "valid bound", "exact, better of two orders"]
     heads += ["published loss", "paper: published", "paper: corrected"]
     found = [
         row
@@ -63,9 +66,9 @@ def text(reference: Path) -> str:
                 row["num_subtokens"] if row["model"].startswith("MDM") else None,
                 row["carry_over"],
                 TRAINED.get(row["objective"], row["objective"]),
-                None if row["exact"] == "yes" else _number(row["ppl_bound"], 1, row["ppl_bound_spread"]),
-                best and _number(row[best], 1, row[f"{best}_spread"]),
-                _number(row["published_loss_ppl"], 1, row["published_loss_ppl_spread"]),
+                _measured(row, "ppl_bound") if row["exact"] == "no" else None,
+                best and _measured(row, best),
+                _measured(row, "published_loss_ppl"),
                 _number(row["owt_paper_published_ppl"], 2),
                 _number(row["owt_paper_corrected_ppl"], 2),
             ]
@@ -113,7 +116,9 @@ def headlines(reference: Path) -> str:
         for row in rows
         if row["claim"] in chosen
     ]
-    return f"{markdown(CLAIMS.values(), lines)}\n{ALL.format(len(rows))}\n"
+    verdicts = Counter(row["verdict"] for row in rows)
+    counted = ", ".join(f"{number} {verdict}" for verdict, number in sorted(verdicts.items(), key=itemgetter(1)))
+    return f"{markdown(CLAIMS.values(), lines)}\n{ALL.format(len(rows), counted)}\n"
 
 
 BLOCKS: dict[str, Callable[[Path], str]] = {"text": text, "digits": digits, "claims": headlines}
@@ -126,7 +131,12 @@ def markdown(heads: Iterable[str], lines: Iterable[Iterable[object]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in cells)
 
 
-def _number(value: float | None, places: int, spread: float | None = None) -> str | None:
-    if value is None:
-        return None
-    return f"{value:.{places}f}" + (f" ± {spread:.{places}f}" if spread is not None else "")
+def _measured(row: Row, column: str) -> str | None:
+    """A value with its uncertainty; what is counted has no seeds to differ by."""
+    if row["seed"] is None or row[column] is None:
+        return _number(row[column], 1)
+    return estimate(row, column).text(1)
+
+
+def _number(value: float | None, places: int) -> str | None:
+    return None if value is None else f"{value:.{places}f}"

@@ -14,6 +14,7 @@ EXACT = {
 }
 VALID = {**EXACT, BOUND: "bound", "ppl_bound_tokens": "bound, whole tokens masked"}
 PLAIN = ("MDM", "MDM-Prime")  # in the column of models: as in the paper
+ONE_STEP = "one step"  # in the column `exact`
 UNIGRAM, BIGRAM = "unigram", "bigram"  # in the column of models: counted, not trained
 
 

@@ -50,5 +50,17 @@ CLAIMS = (
         published_value="",
         rule=schedules.learnt_is_lower(masks=2),
     ),
+    Schedules(
+        claim="Two masks of each sequence in a step lower the bound beside as many passes with one mask",
+        where="not published",
+        published_value="",
+        rule=schedules.lower_at_equal_passes(learnt=False),
+    ),
+    Schedules(
+        claim="GenMD4: a learnt schedule, at two masks a step, has a lower bound than as many passes with one mask",
+        where="not published",
+        published_value="",
+        rule=schedules.lower_at_equal_passes(learnt=True),
+    ),
     *map(bits_per_dimension, published.read("md4_bits")),
 )

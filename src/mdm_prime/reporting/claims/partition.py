@@ -45,6 +45,12 @@ CLAIMS = (
         rule=bound_is_lower(MDM_BOTH, MDM),
     ),
     Of(
+        claim="Training MDM on both halves of each mask lowers its bound beside as many passes over single masks",
+        where="not published",
+        published_value="",
+        rule=bound_is_lower(MDM_BOTH, MDM, passes=2),
+    ),
+    Of(
         claim="Trained on both halves of each mask MDM has a lower bound than PGM: its network costs some of the gain",
         where="PGM, section 5.3",
         published_value=against(("MDM", HALVES), ("PGM", LAYERS)),

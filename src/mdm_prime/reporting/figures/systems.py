@@ -22,7 +22,7 @@ from mdm_prime.reporting.drawing import (
     title_of,
 )
 from mdm_prime.reporting.records import Row, read_table
-from mdm_prime.reporting.text_models import BIGRAM, BOUND, LOSS, PLAIN, TABLE, UNIGRAM
+from mdm_prime.reporting.text_models import BIGRAM, BOUND, LOSS, ONE_STEP, PLAIN, TABLE, UNIGRAM
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +32,8 @@ OF_THE_PAPER = ("masked", "autoregressive")
 BOUND_LOOK: dict[str, Any] = {"color": BLUE, "marker": "o", "label": VALID_BOUND}
 LOSS_LOOK: dict[str, Any] = {"color": VERMILLION, "marker": "s", "label": PUBLISHED_LOSS}
 EXACT_LOOK: dict[str, Any] = {"color": BLACK, "marker": "D", "label": "exact likelihood"}
+ONE_STEP_LOOK: dict[str, Any] = {"color": GRAY, "marker": "*", "label": "exact, if drawn in one step"}
+LOOKS = {"yes": EXACT_LOOK, ONE_STEP: ONE_STEP_LOOK, "no": BOUND_LOOK}
 LINE_HEIGHT = 0.2  # inches
 
 
@@ -56,8 +58,11 @@ def draw(config: Config, root: Path) -> Figure:
     for axes, task in zip(grid.ravel(), tasks, strict=True):
         _panel(axes, lines[task], panels[task])
         axes.set_title(title_of(config, task))
-    looks = (EXACT_LOOK, BOUND_LOOK, LOSS_LOOK)
-    figure.legend(handles=[legend_entry(linestyle="", **look) for look in looks], loc="outside lower center", ncols=3)
+    shown = {row["exact"] for means in lines.values() for row in means}
+    looks = [*(look for name, look in LOOKS.items() if name in shown), LOSS_LOOK]
+    figure.legend(
+        handles=[legend_entry(linestyle="", **look) for look in looks], loc="outside lower center", ncols=len(looks)
+    )
     return figure
 
 
@@ -65,9 +70,9 @@ def _panel(axes: Axes, means: list[Row], rows: list[Row]) -> None:
     from matplotlib.ticker import NullFormatter, ScalarFormatter
 
     for place, row in enumerate(means):
-        if row["exact"] != "yes" and row[LOSS] != row[BOUND]:  # else one value under two names
+        if row["exact"] == "no" and row[LOSS] != row[BOUND]:  # else one value under two names
             _point(axes, row, LOSS, place, LOSS_LOOK)
-        _point(axes, row, BOUND, place, EXACT_LOOK if row["exact"] == "yes" else BOUND_LOOK)
+        _point(axes, row, BOUND, place, LOOKS[row["exact"]])
     for row in rows:
         if row["model"] in (UNIGRAM, BIGRAM):
             axes.axvline(row[BOUND], color=GRAY, linestyle="--" if row["model"] == UNIGRAM else "-.", linewidth=1)

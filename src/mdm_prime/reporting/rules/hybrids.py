@@ -45,12 +45,17 @@ class EqualToAutoregressive:
         worst = decisions[0]
         for decision in decisions[1:]:
             worst = both(worst, decision)
-        text = "; ".join(
-            f"{row['published']:.4f} against {row['autoregressive']:.4f} nats, difference {row['difference']:.5f} ± "
-            f"{row['difference_stderr']:.5f} ({row['task']}, seed {row['seed']})"
-            for row in found
-        )
-        return Finding(text, *worst)
+        return Finding("; ".join(map(_compared, found)), *worst)
+
+
+def _compared(row: Row) -> str:
+    """The two values that decide: exact ones where there are."""
+    if row["entropy"] is not None:
+        return f"{row['expected_published']:.4f} and {row['one_step']:.4f} nats, both exact ({row['task']})"
+    return (
+        f"{row['published']:.4f} against {row['autoregressive']:.4f} nats, difference {row['difference']:.5f} ± "
+        f"{row['difference_stderr']:.5f} ({row['task']}, seed {row['seed']})"
+    )
 
 
 def _equal(row: Row) -> Decision:

@@ -45,11 +45,7 @@ def learnt_is_lower(masks: int) -> Callable[[Tables], Finding]:
         if not pairs:
             return Finding("none: no two such networks of equal training", NOT_TESTABLE), []
         verdict = all_below(separation(estimate(first, BOUND), estimate(other, BOUND)) for first, other in pairs)
-        text = ", ".join(
-            f"{estimate(first, BOUND).text(2)} against {estimate(other, BOUND).text(2)} (l={first['num_subtokens']})"
-            for first, other in pairs
-        )
-        return Finding(text, *verdict), [row for pair in pairs for row in pair]
+        return Finding(_listed(pairs), *verdict), [row for pair in pairs for row in pair]
 
     return _judged(judge)
 
@@ -65,14 +61,56 @@ def same_for_every_schedule() -> Callable[[Tables], Finding]:
             and row["schedule"] != LEARNT
             and row["objective"] == _objective(row)
         ]
-        pairs = [(first, other) for first, other in combinations(blind, 2) if first["schedule"] != other["schedule"]]
+        pairs = [(first, other) for first, other in combinations(blind, 2) if _other_schedule(first, other)]
         if not pairs:
             return Finding("none: no two schedules", NOT_TESTABLE), []
         verdict = min((_same(*pair) for pair in pairs), key=_order)
-        text = ", ".join(f"{estimate(row, BOUND).text(2)} ({row['schedule']})" for row in blind)
-        return Finding(text, *verdict), blind
+        compared = [row for row in blind if any(row in pair for pair in pairs)]
+        text = ", ".join(f"{estimate(row, BOUND).text(2)} ({row['schedule']})" for row in compared)
+        return Finding(text, *verdict), compared
 
     return _judged(judge)
+
+
+def lower_at_equal_passes(learnt: bool) -> Callable[[Tables], Finding]:
+    """Two masks of each sequence in a step have a lower bound than one mask of up to twice as many sequences.
+
+    The number of passes through the network decides about the work; of several networks with one mask the one that was
+    trained longest stands for them.
+    """
+
+    def judge(found: list[Row]) -> tuple[Finding, list[Row]]:
+        twice = [row for row in found if row["masks"] == 2 and (row["schedule"] == LEARNT) == learnt]
+        pairs = [
+            (row, max(longer, key=lambda other: int(other["train_tokens"])))
+            for row in twice
+            if (
+                longer := [
+                    other
+                    for other in found
+                    if (other["masks"], other["schedule"]) == (1, "linear")
+                    and other["num_subtokens"] == row["num_subtokens"]
+                    and row["train_tokens"] < other["train_tokens"] <= 2 * row["train_tokens"]
+                ]
+            )
+        ]
+        if not pairs:
+            return Finding("none: no two such networks with as many passes", NOT_TESTABLE), []
+        verdict = all_below(separation(estimate(first, BOUND), estimate(other, BOUND)) for first, other in pairs)
+        return Finding(_listed(pairs), *verdict), [row for pair in pairs for row in pair]
+
+    return _judged(judge)
+
+
+def _listed(pairs: list[tuple[Row, Row]]) -> str:
+    return ", ".join(
+        f"{estimate(first, BOUND).text(2)} against {estimate(other, BOUND).text(2)} (l={first['num_subtokens']})"
+        for first, other in pairs
+    )
+
+
+def _other_schedule(first: Row, other: Row) -> bool:
+    return bool(first["schedule"] != other["schedule"] and first["train_tokens"] == other["train_tokens"])
 
 
 def _objective(row: Row) -> str:

@@ -10,7 +10,18 @@ from math import hypot
 from mdm_prime.reporting.records import Row
 from mdm_prime.reporting.rules.general import estimate
 from mdm_prime.reporting.rules.learnt import if_learnt
-from mdm_prime.reporting.text_models import BOUND, EXACT, LOSS, PLAIN, TABLE, UNIGRAM, VALID, best_column, masked
+from mdm_prime.reporting.text_models import (
+    BOUND,
+    EXACT,
+    LOSS,
+    ONE_STEP,
+    PLAIN,
+    TABLE,
+    UNIGRAM,
+    VALID,
+    best_column,
+    masked,
+)
 from mdm_prime.reporting.verdicts import (
     NOT_TESTABLE,
     NOTHING,
@@ -27,6 +38,7 @@ from mdm_prime.reporting.verdicts import (
     separation,
 )
 
+EXACTLY = {"yes": "exact", ONE_STEP: "exact in one step"}  # by the column `exact`: what a value is called
 EVIDENCE = TABLE
 OPENWEBTEXT = "openwebtext"  # in the corpus's name
 PRECISE = 0.02  # share of the value: a wider agreement says nothing
@@ -246,7 +258,7 @@ def best_valid(row: Row, columns: Mapping[str, str] = VALID) -> tuple[Estimate, 
     column = best_column(row, columns)
     if column is None:
         raise ValueError(f"{row['model']}: has none of {', '.join(columns)}")
-    return estimate(row, column), "exact" if row["exact"] == "yes" else columns[column]
+    return estimate(row, column), columns[column] if row["exact"] == "no" else EXACTLY[row["exact"]]
 
 
 def exact(row: Row) -> bool:

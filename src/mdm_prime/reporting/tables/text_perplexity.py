@@ -16,6 +16,7 @@ from mdm_prime.reporting.columns import TRAINED_PPL, Column, Tolerance, spread_o
 from mdm_prime.reporting.declared import TEXT, Content, DeclaredTable, Metrics
 from mdm_prime.reporting.loading import baselines, likelihoods, meta, over_seeds
 from mdm_prime.reporting.records import Row, yes_no
+from mdm_prime.reporting.text_models import ONE_STEP
 from mdm_prime.results.data_set import DataSet
 
 FIRST = ("ARM", "MDM", "MDM-Prime")  # other models follow
@@ -71,7 +72,8 @@ COLUMNS = (
            heading="Paper, published"),
     Column("owt_paper_corrected_ppl", "the authors' corrected bound, OpenWebText; empty where they give none", 2,
            heading="Paper, corrected"),
-    Column("exact", "yes where ppl_bound is exact rather than a bound"),
+    Column("exact", f"yes where ppl_bound is exact rather than a bound; {ONE_STEP}: exact where all tokens are drawn "
+           "in one step"),
     spread_of("published_loss_ppl", 2),
     replace(columns.OBJECTIVE, description=f"{columns.OBJECTIVE.description}, or the exact likelihood"),
     Column("corpus", "text that ours were trained and validated on"),
@@ -176,7 +178,8 @@ def _row(seeds: list[Row], seed: str, facts: DataSet) -> Row:
     row["exact_sequences"] = first.get("exact_sequences")
     row |= {key: value for key, value in ours.items() if seed == "mean" or not key.endswith("_spread")}
     row |= {column.name: first.get(column.name) for column in columns.ORIGIN}
-    exact = model_kinds.kinds()[first["model"]].exact_order is not None
+    kind = model_kinds.kinds()[first["model"]]
+    exact = kind.exact_order is not None
     row |= {
         "model": model,
         "carry_over": None if exact else yes_no(first["carry_over"]),
@@ -185,8 +188,10 @@ def _row(seeds: list[Row], seed: str, facts: DataSet) -> Row:
         "bits_per_byte_bound": _bits_per_byte(nelbo, facts),
         "owt_paper_published_ppl": paper.get("published_ppl"),
         "owt_paper_corrected_ppl": paper.get("corrected_ppl"),
-        "exact": yes_no(exact),
-        "objective": "exact likelihood" if exact else first["objective"],
+        "exact": ONE_STEP
+        if exact and kind.parts
+        else yes_no(exact),  # of samples in more steps no exact value is known
+        "objective": "exact likelihood" if exact and not kind.parts else first["objective"],
         "corpus": corpus,
     }
     if OPENWEBTEXT in corpus.lower():
@@ -223,6 +228,8 @@ TABLE = DeclaredTable(
     notes=(
         "ppl_bound is an upper bound on the perplexity for every model; for ARM and what is counted (exact: yes) it is "
         "the perplexity. So is ppl_bound_tokens a bound, where whole tokens are masked instead of sub-tokens.",
+        "EDLM-coAR's perplexity is that of drawing all tokens in one step, its autoregressive model's; of samples in "
+        "more steps none is known.",
         "ppl_exact columns are no bounds: a sampler that reveals sub-tokens in an order which depends only on what is "
         "revealed gives every text one probability, and this is its perplexity. They are measured on exact_sequences "
         "held-out sequences, the bounds on more.",
@@ -230,7 +237,7 @@ TABLE = DeclaredTable(
         "does not lie well below the unigram has learnt no more than how frequent the tokens are.",
         "published_loss_ppl is what the paper reports. For l = 1 with carry-over it is the same bound. Above l = 1 "
         "it is not a bound and not a perplexity: see bound_validity. Without carry-over it also counts visible "
-        "tokens, and may be very large.",
+        "tokens, and may be very large. GenMD4 has no other loss than its bound, which stands in both columns.",
         "The owt_paper columns are the paper's own numbers on OpenWebText, with another tokenizer and far larger "
         "models; they stand here for their order, not for their size. They are compared with ours where the corpus is "
         "OpenWebText itself: the standard errors are ours, and a difference within two of them is none. Paper and "
