@@ -93,6 +93,15 @@ def test_marginals_by_hand_and_summing_to_one(vocab_size, ell, carry_over):
     torch.testing.assert_close(totals, torch.ones_like(totals))
 
 
+@pytest.mark.parametrize(("vocab_size", "ell"), [(5, 2), (300, 6), (50257, 4), (50257, 14), (33, 7)])
+def test_the_grid_is_the_smallest_that_holds_all_codes(vocab_size, ell):
+    """No place has more values than the codes have there."""
+    subtokenizer = Subtokenizer(vocab_size, ell)
+    sizes = grid_sizes(subtokenizer.base, ell, vocab_size)
+    assert sizes == (subtokenizer.digits().amax(0) + 1).tolist()
+    assert vocab_size <= math.prod(sizes)
+
+
 def test_low_precision_logits_give_float32_probabilities():
     subtokenizer = Subtokenizer(5, 2)
     y = torch.full((1, 2), subtokenizer.mask_id)

@@ -260,6 +260,11 @@ def test_every_scale_of_the_project_loads(path: Path) -> None:
         ),
         (
             "tasks.text.variants.l4",
+            {"model": {"kind": "block", "block_size": 4}, "training": {"objective": "complement_nelbo"}},
+            "tasks.text.variants.l4.training.objective: is complement_nelbo; not for the model block",
+        ),
+        (
+            "tasks.text.variants.l4",
             {"model": "partition", "network": {**PARTITION, "heads": 5}},
             "tasks.text.variants.l4.network.width: is 24; should be divisible by 2 x heads = 10 of variant l4",
         ),

@@ -17,6 +17,7 @@ from mdm_prime.samplers.exact import prior_sample
 from mdm_prime.samplers.first_hitting import FirstHittingSampler
 from mdm_prime.samplers.in_blocks import draw_in_blocks
 from mdm_prime.samplers.ordered import OrderedSampler
+from mdm_prime.samplers.partition import PartitionSampler
 
 LENGTH = 4
 ANCESTRAL, FIRST_HITTING = AncestralSampler(kind="ancestral", num_steps=6), FirstHittingSampler(kind="first_hitting")
@@ -119,6 +120,8 @@ def test_the_steps_are_those_of_all_blocks_together():
     assert ANCESTRAL.of_part(3).num_steps == 2
     assert ANCESTRAL.of_part(100).num_steps == 1
     assert FIRST_HITTING.of_part(3) == FIRST_HITTING
+    with_one_more = PartitionSampler(kind="partition", num_steps=8, spread="binomial")  # which is no step of the params
+    assert with_one_more.of_part(1) == with_one_more
 
 
 def test_on_the_way_whole_sequences_are_told_from_time_one_to_zero():

@@ -53,6 +53,25 @@ def test_loss_is_the_weighted_mean_of_both(joint):
     assert (other > 0).sum() > 20
 
 
+def test_two_masks_and_their_complements_with_dropout():
+    """Of the second mask the rows have the keys of their examples, as those of the first."""
+    torch.manual_seed(0)
+    sizes = {"length": 2, "width": 8, "blocks": 1, "heads": 2, "conditioning_width": 4, "dropout": 0.5}
+    network = DiT(base=SUBTOKENIZER.base, num_subtokens=2, vocab_size=5, **sizes).train()
+    nn.init.normal_(network.head.weight)
+    x, t = torch.randint(5, (3, 2)), torch.tensor([0.3, 0.6, 0.9])
+    given = {"objective": "complement", "carry_over": True}
+
+    def loss(masks):
+        set_keys(network, torch.arange(3))
+        noise = BatchNoise(torch.Generator().manual_seed(1), 3)
+        return masked_loss(SUBTOKENIZER, SCHEDULES["linear"], masks=masks, **given)(network, x, t, noise)
+
+    assert loss(2).shape == (3,)
+    assert torch.isfinite(loss(2)).all()
+    assert not torch.equal(loss(2), loss(1))
+
+
 @pytest.mark.parametrize("objective", ["complement", "complement_nelbo"])
 @pytest.mark.parametrize("schedule", SCHEDULES.values())
 def test_loss_is_finite_at_both_ends(schedule, objective):

@@ -18,7 +18,7 @@ class Keyed(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layer = 0
-        self.keys = torch.zeros(0, dtype=torch.int32)
+        self.keys = self.of_examples = torch.zeros(0, dtype=torch.int32)
 
     def bits(self, number: int) -> Tensor:
         """(B, number) int32 from 0 to 2^31 - 1."""
@@ -68,11 +68,12 @@ def set_keys(network: nn.Module, keys: Tensor) -> None:
     """Gives a network the keys (B,) int64, below 2^32, of the examples that it will see."""
     small = keys.to(torch.int32)
     for layer, module in enumerate(module for module in network.modules() if isinstance(module, Keyed)):
-        module.layer, module.keys = layer, small
+        module.layer, module.keys, module.of_examples = layer, small, small
 
 
 def split_keys(network: nn.Module) -> None:
     """Gives each example that the network has a key of two rows that follow each other, with keys of their own."""
     for module in network.modules():
         if isinstance(module, Keyed):
-            module.keys = torch.stack([module.keys, mixed(module.keys + 1)], 1).flatten()
+            own = module.of_examples
+            module.keys = torch.stack([own, mixed(own + 1)], 1).flatten()

@@ -46,13 +46,13 @@ class _DigitLosses(Function):
         missing = math.prod(sizes) - ctx.vocab_size
         grid = F.pad(log_probs, (0, missing), value=excluded) if missing else log_probs.contiguous()
         losses, kept = log_probs.new_zeros(digits.shape), list[Tensor]()
-        for j, axes in enumerate(_axes(grid, sizes)):
-            rows = wanted[:, j].nonzero().squeeze(1)
+        places = wanted.T.nonzero()[:, 1].split(wanted.sum(0).tolist())  # of all digits at once: a GPU waits for it
+        for j, (axes, rows) in enumerate(zip(_axes(grid, sizes), places, strict=True)):
             digit = digits[rows, j]
             summed = axes[rows, :, digit].flatten(1).clamp_(min=excluded)
             shares = summed.softmax(-1)
             losses[rows, j] = shares.amax(-1).log() - summed.amax(-1)  # of the largest the share is not tiny
-            kept += [rows, digit, shares]
+            kept += [rows, digit, shares] if ctx.needs_input_grad[0] else []
         impossible = losses >= -excluded / 2
         ctx.save_for_backward(impossible, *kept)
         return losses.masked_fill_(impossible, torch.inf)

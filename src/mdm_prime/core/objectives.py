@@ -79,8 +79,8 @@ def consistent(y: Tensor, base: int, vocab_size: int) -> Tensor:
 
 
 def grid_sizes(base: int, num_subtokens: int, vocab_size: int) -> list[int]:
-    """(a, b, ..., b): the smallest grid of ell axes that holds V codes, a <= b the values of the first sub-token."""
-    return [-(-vocab_size // base ** (num_subtokens - 1))] + [base] * (num_subtokens - 1)
+    """(1, ..., 1, a, b, ..., b): the smallest grid of ell axes that holds V codes; their digits from a on are all 0."""
+    return [min(base, -(-vocab_size // base**place)) for place in range(num_subtokens - 1, -1, -1)]
 
 
 def true_token_loss(log_probs: Tensor, x: Tensor) -> Tensor:

@@ -83,7 +83,8 @@ class ClassifierFeatures(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return self.network.features(images), self.network(images)
+        features = self.network.features(images)
+        return features, self.network.head(features)
 
 
 class InceptionFeatures(nn.Module):

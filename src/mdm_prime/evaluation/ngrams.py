@@ -121,19 +121,34 @@ def best_concentration(counted: Counted, base: Floats) -> float:
         return float(counted.counts @ (np.log(others) - np.log(totals - 1 + k)))
 
     low, high = np.log(SMALLEST), np.log(LARGEST)
+    left, right = high - GOLDEN_RATIO * (high - low), low + GOLDEN_RATIO * (high - low)
+    of_left, of_right = likelihood(left), likelihood(right)
     while high - low > 1e-4:  # relative to k
-        left, right = high - GOLDEN_RATIO * (high - low), low + GOLDEN_RATIO * (high - low)
-        low, high = (low, right) if likelihood(left) > likelihood(right) else (left, high)
+        if of_left > of_right:
+            high, right, of_right = right, left, of_left
+            left = high - GOLDEN_RATIO * (high - low)
+            of_left = likelihood(left)
+        else:
+            low, left, of_left = left, right, of_right
+            right = low + GOLDEN_RATIO * (high - low)
+            of_right = likelihood(right)
     return float(np.exp((low + high) / 2))
 
 
 def _count(tokens: Tokens, vocab_size: int, context: Context) -> Counted:
-    codes, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    found, waiting = [(np.zeros(0, np.int64), np.zeros(0, np.int64))], 0  # the first is the sum of what came before
     for part in _parts(tokens):
-        more, times = np.unique(context(part, vocab_size) * vocab_size + part, return_counts=True)
-        codes, places = np.unique(np.concatenate([codes, more]), return_inverse=True)
-        counts = np.bincount(places, weights=np.concatenate([counts, times])).astype(np.int64)
-    return Counted(codes, counts, vocab_size)
+        found.append(np.unique(context(part, vocab_size) * vocab_size + part, return_counts=True))
+        waiting += len(found[-1][0])
+        if waiting >= len(found[0][0]):  # not at every part: sorting all that was counted takes longer than counting
+            found, waiting = [_added(found)], 0
+    return Counted(*_added(found), vocab_size)
+
+
+def _added(found: list[tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
+    """Several counts of codes as one."""
+    codes, places = np.unique(np.concatenate([codes for codes, _ in found]), return_inverse=True)
+    return codes, np.bincount(places, weights=np.concatenate([counts for _, counts in found])).astype(np.int64)
 
 
 def _parts(tokens: Tokens) -> list[Tokens]:

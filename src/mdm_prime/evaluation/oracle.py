@@ -60,11 +60,6 @@ def posterior_and_evidence(source: MarkovSource, y: Tensor, subtokenizer: Subtok
     return probabilities / _nonzero(probabilities.sum(-1, keepdim=True)), log_evidence
 
 
-def posterior(source: MarkovSource, y: Tensor, subtokenizer: Subtokenizer) -> Tensor:
-    """p(x_i | y), (B, L, V) float64; see `posterior_and_evidence`."""
-    return posterior_and_evidence(source, y, subtokenizer)[0]
-
-
 def oracle_denoiser(source: MarkovSource, subtokenizer: Subtokenizer) -> Denoiser:
     """The true posterior with the signature of a network: denoiser(y, t, where) -> logits.
 

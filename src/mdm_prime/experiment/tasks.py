@@ -150,7 +150,10 @@ class Task(Section):
         if getattr(found.module(OBJECTIVES, objective), "FOR_IMAGES", False) and not self.on_images:
             key = f"{where}.training" if "objective" in variant.training else "training"
             raise ValueError(f"{key}.objective: {objective} is for images")
-        if run.training.whole_tokens_above < 1 and getattr(found.module(OBJECTIVES, objective), "COMPLEMENTS", False):
+        complements = getattr(found.module(OBJECTIVES, objective), "COMPLEMENTS", False)
+        if complements and not run.model.complements:
+            raise ValueError(f"{where}.training.objective: is {objective}; not for the model {run.model.kind}")
+        if run.training.whole_tokens_above < 1 and complements:
             raise ValueError(f"{where}.training.whole_tokens_above: is not for the objective {objective}; leave it out")
         if self.shard_weights and not run.model.shardable:
             raise ValueError(f"shard_weights: is true; not for the model {run.model.kind}")

@@ -20,6 +20,7 @@ would leave it with the sub-tokens of no token keeps what it had before them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
@@ -272,7 +273,7 @@ def subtoken_marginals(probs: Tensor, base: int, num_subtokens: int) -> Tensor:
     Tokens seen as a grid, one axis a sub-token, the last axis is taken and then summed away, and so on.
     """
     sizes = grid_sizes(base, num_subtokens, probs.shape[-1])
-    grid = F.pad(probs, (0, sizes[0] * base ** (num_subtokens - 1) - probs.shape[-1]))
+    grid = F.pad(probs, (0, math.prod(sizes) - probs.shape[-1]))
     marginals = []
     for size in reversed(sizes):
         axes = grid.unflatten(1, (-1, size))

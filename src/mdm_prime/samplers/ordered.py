@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class OrderedSampler(CategoricalSampler):
-    """Settings of core/revealing.py; evaluation/exact.py has the likelihood of the same samplers."""
+    """Settings of core/revealing.py; evaluation/exact.py has their likelihood, at temperature 1, of all probabilities.
+
+    The likelihood of a random order is that of the permutation of the seed of the evaluation, not of `order_seed`.
+    """
 
     kind: Literal["ordered"]
     order: OrderName

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from mdm_prime.experiment.runs import Run
 def recoded(run: Run, x: Tensor) -> Tensor:
     """What the network sees, (..., run.length) int64, of stored tokens x (..., run.data.length) int64."""
     if run.permutation is not None:
-        x = _numbers(run, run.permutation).to(x.device)[x]
+        x = _numbers(run.vocab_size, run.permutation, x.device)[x]
     return to_super_tokens(x) if run.super_tokens else x
 
 
@@ -24,7 +26,7 @@ def restored(run: Run, x: Tensor) -> Tensor:
     """The inverse of recoded."""
     x = from_super_tokens(x) if run.super_tokens else x
     if run.permutation is not None:
-        x = _numbers(run, run.permutation).argsort().to(x.device)[x]
+        x = _numbers(run.vocab_size, run.permutation, x.device).argsort()[x]
     return x
 
 
@@ -41,5 +43,6 @@ def as_stored(run: Run, x: Tensor) -> NDArray[np.unsignedinteger]:
     return restored(run, x).numpy().astype(arrays.token_dtype(run.data.vocab_size))
 
 
-def _numbers(run: Run, seed: int) -> Tensor:
-    return torch.from_numpy(permutation(run.vocab_size, seed))
+@lru_cache(maxsize=8)  # every training step asks
+def _numbers(vocab_size: int, seed: int, device: torch.device) -> Tensor:
+    return torch.from_numpy(permutation(vocab_size, seed)).to(device)

@@ -41,6 +41,7 @@ class ModelSection(Section):
         parts: those of its settings that name other variants of the task, whose trained networks it is made of. With no
             `training.py` nothing else is learnt, and its training only puts them together.
         samplers: kinds of the samplers that it has; None: every one that is not for certain models.
+        complements: whether a mask and its complement can be rows of one batch (the objectives that have COMPLEMENTS).
         shardable: whether its weights can be kept in parts on several devices.
     """
 
@@ -52,6 +53,7 @@ class ModelSection(Section):
     idle_steps: ClassVar[bool] = True
     parts: ClassVar[tuple[str, ...]] = ()
     samplers: ClassVar[tuple[str, ...] | None] = None
+    complements: ClassVar[bool] = True
     shardable: ClassVar[bool] = True
 
     @classmethod

@@ -50,7 +50,7 @@ class SamplerSection(Section):
 
     def of_part(self, count: int) -> Self:
         """That for one of `count` equal parts of a sequence: of steps, if it has any, its share, and at least one."""
-        steps: int | None = self.description["num_steps"]
+        steps: int | None = getattr(self, "num_steps", None)
         return self if steps is None else self.model_copy(update={"num_steps": max(1, round(steps / count))})
 
     def draw(self, given: SamplerInput) -> Samples:

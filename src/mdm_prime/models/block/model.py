@@ -21,6 +21,7 @@ class BlockModel(ModelSection):
     """The model `block`."""
 
     kind: Literal["block"]
+    complements: ClassVar[bool] = False
     idle_steps: ClassVar[bool] = False  # of the steps, each block has its share, rounded
     block_size: PositiveInt  # tokens; 1: autoregressive, all of them: masked diffusion
 
