@@ -114,7 +114,7 @@ attack: smoke  ## Damaged files, hostile input and kills, about 1,400 of them, o
 	PYTHONPATH=tests:tests/official python tests/attack.py --seed $(or $(SEED),0)
 
 .PHONY: test-slurm
-test-slurm: setup  ## The smoke scale through a real Slurm on this machine, as root, beside a local run (15 minutes)
+test-slurm: setup  ## The smoke scale through a real Slurm on this machine, as root, beside a local run (25 minutes)
 	python tests/slurm.py $(ARGS)
 
 .PHONY: lint

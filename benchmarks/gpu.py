@@ -197,7 +197,7 @@ two), compiled and not, samples at T = 1,024, and the default scale's text runs 
 Where `results/default/text/data` is not there, `--data FOLDER` names the data set, or it is made, which needs
 `tokenizers` and differs with the version of Python. With `--page` this page is written again from the JSON file.
 """
-NONE = "No GPU could be had while this was built: it has run on a CPU only, and no number stands here."
+NONE = "This has run on a CPU only: no number stands here."
 COLUMNS: dict[str, dict[str, Callable[[Row], str]]] = {
     "step": {
         "run": lambda row: f"`{row['run']}`",

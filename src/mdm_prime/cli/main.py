@@ -35,26 +35,50 @@ class StageVerb(NamedTuple):
 
 REFERENCE = Path("results/reference")  # from which the README has its tables
 TASK = ("TASK", "such as text or digits")
+IMAGES = ("TASK", "such as digits")
 RUN = ("TASK/VARIANT/seedN", "such as text/l4/seed0")
 STAGES = {
     "data": StageVerb("stages.data", "make_data", *TASK, "make a data set: tokens, metadata"),
     "baselines": StageVerb("stages.baselines", "baselines", *TASK, "count n-grams, or pixels at their places"),
     "train": StageVerb("stages.train", "train", *RUN, "train a run, or go on with an interrupted one"),
     "import": StageVerb(
-        "stages.import_checkpoint", "import_run", *RUN, "read the checkpoint that a run has instead of training"
+        "stages.import_checkpoint",
+        "import_run",
+        RUN[0],
+        "such as openwebtext/l2/seed0, with --scale official",
+        "read the checkpoint that a run has instead of training",
     ),
     "evaluate": StageVerb(
         "stages.evaluate", "evaluate", *RUN, "estimate the bound and the published loss of a run on held-out data"
     ),
     "hybrid": StageVerb(
-        "stages.hybrid", "hybrid", *RUN, "what EDLM reports of a run with an energy, beside what is exact"
+        "stages.hybrid",
+        "hybrid",
+        RUN[0],
+        "such as pairs/coar/seed0, with --scale systems",
+        "what EDLM reports of a run with an energy, beside what is exact",
     ),
     "sample": StageVerb("stages.sample", "sample", *RUN, "draw samples from a run, counting network evaluations"),
     "features": StageVerb(
-        "stages.features", "features", *TASK, "train what images are compared by, and score real and independent pixels"
+        "stages.features",
+        "features",
+        *IMAGES,
+        "train what images are compared by, and score real and independent pixels",
     ),
-    "quality": StageVerb("stages.quality", "quality", *RUN, "compare a run's images with the training images"),
-    "oracle": StageVerb("stages.oracle", "run_oracle", *TASK, "both objectives at the true posterior, by enumeration"),
+    "quality": StageVerb(
+        "stages.quality",
+        "quality",
+        RUN[0],
+        "such as digits/l2/seed0",
+        "compare a run's images with the training images",
+    ),
+    "oracle": StageVerb(
+        "stages.oracle",
+        "run_oracle",
+        "TASK",
+        "such as known_entropy",
+        "both objectives at the true posterior, by enumeration",
+    ),
     "idle-steps": StageVerb(
         "stages.idle_steps", "count_idle_steps", "", "", "count the steps of the sampler that change nothing (Figure 1)"
     ),
@@ -164,9 +188,9 @@ def parser() -> argparse.ArgumentParser:
     add("show", _show, "let results/tables and results/figures show this scale, and say where everything is")
     add("report", _report, "put every table and figure into one HTML file, by Snakemake's --report")
     compare = add("check-reference", _check_reference, "compare a scale's tables with those of a reference run")
-    compare.add_argument("--reference", type=Path, default=REFERENCE)
+    compare.add_argument("--reference", type=Path, default=REFERENCE, help="its folder (now %(default)s)")
     keep = add("keep-reference", _keep_reference, "keep the present tables and figures, with machine, time and commit")
-    keep.add_argument("--reference", type=Path, default=REFERENCE)
+    keep.add_argument("--reference", type=Path, default=REFERENCE, help="its folder (now %(default)s)")
     add("settings", _settings, "write what the params say in full, with hashes of the code, for DVC")
     add("dvc-yaml", _dvc_yaml, "write dvc.yaml for this scale")
     pipeline = add(
@@ -179,7 +203,7 @@ def parser() -> argparse.ArgumentParser:
     pipeline.add_argument("--engine", choices=("snakemake", "dvc"), default="snakemake", help="what runs the stages")
     pipeline.add_argument("--pid", type=int, help="process of the pipeline (now the one that called `start`)")
     add("ui", _ui, "serve the MLflow pages on 127.0.0.1 and print their address").add_argument(
-        "--port", type=int, default=5000
+        "--port", type=int, default=5000, help="of 127.0.0.1 (now %(default)s)"
     )
     return root
 
