@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 from own_params import PARAMS, write
 
-from mdm_prime.engines.stages import stages
+from mdm_prime.engines.stages import Repetition, stages
 from mdm_prime.experiment import config, layout
 from mdm_prime.experiment.config import NOT_A_TASK, Config
 
@@ -16,19 +17,20 @@ SCALES = [path for path in sorted(PARAMS.glob("*.yaml")) if path.stem != "base"]
 ROOT = layout.scale_root("results", "smoke")
 
 
-@pytest.fixture(params=SCALES, ids=lambda path: path.stem)
+@pytest.fixture(scope="module", params=SCALES, ids=lambda path: path.stem)
 def loaded(request: pytest.FixtureRequest) -> Config:
     return config.load(request.param)
 
 
+@cache
+def repetitions(scale: str) -> list[Repetition]:
+    """All calls of a scale's stages."""
+    return [repetition for stage in stages(config.load(PARAMS / f"{scale}.yaml")) for repetition in stage.repetitions()]
+
+
 def outputs(loaded: Config) -> list[Path]:
     """What the stages of a scale write, relative to its folder; one entry for each writing."""
-    return [
-        Path(path)
-        for stage in stages(loaded)
-        for repetition in stage.repetitions()
-        for path in (*repetition.outputs, repetition.made)
-    ]
+    return [Path(path) for one in repetitions(loaded.scale) for path in (*one.outputs, one.made)]
 
 
 def test_no_two_stages_write_the_same_file(loaded: Config) -> None:
@@ -47,14 +49,14 @@ def test_names_that_differ_in_case_only_do_not_meet(loaded: Config) -> None:
 
 
 def test_every_input_is_the_output_of_another_stage(loaded: Config) -> None:
-    every = [repetition for stage in stages(loaded) for repetition in stage.repetitions()]
+    every = repetitions(loaded.scale)
     made = {path for repetition in every for path in repetition.outputs}
     for repetition in every:
         assert set(repetition.inputs) <= made - set(repetition.outputs), repetition.command
 
 
 def test_every_likelihood_and_every_sample_is_used(loaded: Config) -> None:
-    every = [repetition for stage in stages(loaded) for repetition in stage.repetitions()]
+    every = repetitions(loaded.scale)
     used = {path for repetition in every for path in repetition.inputs}
     results = [repetition for repetition in every if repetition.stage.name.startswith(("evaluate_", "sample_"))]
     unused = {repetition.stage.name for repetition in results if used.isdisjoint(repetition.outputs)}

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,19 @@ def workplace(tmp_path, monkeypatch, deterministic_mode_restored):
     """In the folder of a test; what it does belongs to a pipeline, so no stage waits for MLflow."""
     monkeypatch.setenv("MDM_PRIME_PARENT_RUN", "pipeline-test")
     return Workplace(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """`once(workplace, make)`: what make(workplace) does, done once in a file of tests; every test has a copy of it."""
+    made = {}
+
+    def fill(workplace, make):
+        if make not in made:
+            made[make] = Workplace(tmp_path_factory.mktemp("once"))
+            make(made[make])
+        workplace.values = json.loads(json.dumps(made[make].values))
+        shutil.copytree(made[make].results, workplace.results)
+        return workplace
+
+    return fill

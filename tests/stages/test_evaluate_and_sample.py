@@ -15,12 +15,15 @@ MASKED = "known_entropy/l2/seed0"
 WORDS = ("the", "mask", "token", "reveals", "a", "digit", "of", "every", "sequence", "when", "time", "runs", "back")
 
 
-@pytest.fixture
-def trained(workplace):
+def train(workplace):
     workplace.set("known_entropy", "training", steps=20)
     assert workplace.run("data", "known_entropy") == 0
     assert workplace.run("train", MASKED) == 0
-    return workplace
+
+
+@pytest.fixture
+def trained(workplace, once):
+    return once(workplace, train)
 
 
 @pytest.fixture

@@ -25,8 +25,7 @@ def loaded():
     return config.load(Path(__file__).parents[2] / "params" / "smoke.yaml")
 
 
-@pytest.fixture
-def trained(workplace):
+def train(workplace):
     """Digits with three sub-tokens, trained for a moment."""
     task = workplace.values["tasks"]["digits"]
     task["models"] = ["l3"]
@@ -34,7 +33,11 @@ def trained(workplace):
     task["sampling"] |= {"num_samples": 5, "batch_size": 5}
     assert workplace.run("data", "digits") == 0
     assert workplace.run("train", "digits/l3/seed0") == 0
-    return workplace
+
+
+@pytest.fixture
+def trained(workplace, once):
+    return once(workplace, train)
 
 
 def test_samples_of_every_sampler(trained):

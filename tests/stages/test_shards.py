@@ -105,8 +105,7 @@ def test_the_hash_of_weights_knows_values_and_names():
     assert before != weights_hash(network)
 
 
-@pytest.fixture
-def trained(workplace):
+def train(workplace):
     workplace.set("known_entropy", "sampling", num_samples=70, batch_size=10)
     workplace.values["tasks"]["known_entropy"]["samplers"] = [
         {"kind": "ancestral", "num_steps": 4},
@@ -114,7 +113,11 @@ def trained(workplace):
     ]
     assert workplace.run("data", "known_entropy") == 0
     assert workplace.run("train", RUN) == 0
-    return workplace
+
+
+@pytest.fixture
+def trained(workplace, once):
+    return once(workplace, train)
 
 
 def samples(workplace):
