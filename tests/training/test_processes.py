@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from mdm_prime.core.masking import stratified_times
+from mdm_prime.training.loop import at, step_noise
 from mdm_prime.training.processes import ALONE, Processes, joined
 from training.several import KINDS
 
@@ -59,8 +61,18 @@ def test_processes_that_keep_parts_of_the_weights_train_the_same(found):
 def test_rows_are_shared_out():
     for count in (1, 2, 3, 8):
         shares = [Processes(rank, count).rows(8) for rank in range(count)]
-        assert [row for rows in shares for row in rows] == list(range(8))
+        assert sorted(row for rows in shares for row in rows) == list(range(8))
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_times_are_shared_evenly_in_every_step():
+    """So is the work, which grows with the masked positions, and nobody waits for the one with most of them."""
+    for step in range(1, 21):
+        noise, _ = step_noise(0, step, 64, range(64), torch.device("cpu"))
+        t = stratified_times(64, 0.001, noise.generator)
+        for rank in range(8):
+            own = at(Processes(rank, 8).rows(64), t)
+            assert own.mean().item() == pytest.approx(t.mean().item(), abs=1 / 8 / 2 + 1 / 64)
 
 
 def test_alone_nothing_is_sent():
