@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mdm_prime.core.masking import stratified_times
+from mdm_prime.errors import UserError
 from mdm_prime.training.loop import at, step_noise
 from mdm_prime.training.processes import ALONE, Processes, joined
 from training.several import KINDS
@@ -63,6 +64,14 @@ def test_rows_are_shared_out():
         shares = [Processes(rank, count).rows(8) for rank in range(count)]
         assert sorted(row for rows in shares for row in rows) == list(range(8))
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_more_processes_than_the_params_say_may_not_be_able_to_share():
+    """With parts of the weights an unequal number of passes would wait for ever."""
+    assert [*Processes(1, 2).rows(5)] == [1, 3]
+    for processes, said in ((Processes(0, 2, shard=True), "divisible by 2"), (Processes(5, 6), "at least 6")):
+        with pytest.raises(UserError, match=f"training.batch_size: is 5; should be {said}, as many as processes"):
+            processes.rows(5)
 
 
 def test_times_are_shared_evenly_in_every_step():
