@@ -10,11 +10,13 @@ def generator():
     return torch.Generator().manual_seed(3)
 
 
-@pytest.mark.parametrize("own", [range(6), range(2), range(2, 5), range(5, 6)])
+@pytest.mark.parametrize("own", [range(6), range(2), range(2, 5), range(5, 6), range(1, 6, 2), range(2, 8, 3)])
 def test_a_part_of_a_batch_has_the_numbers_of_the_whole(own):
     whole, part = BatchNoise(generator(), 6), BatchNoise(generator(), 6, own)
     for shape in ((2, 3), (), (4,)):
-        assert torch.equal(part.uniform(*shape), whole.uniform(*shape)[own.start : own.stop])
+        numbers = part.uniform(*shape)
+        assert torch.equal(numbers, whole.uniform(*shape)[[*own]])
+        assert numbers.is_contiguous()  # whoever uses them may view them
     assert part.uniform(2, dtype=torch.float64).dtype == torch.float64
 
 

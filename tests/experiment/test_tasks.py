@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from own_params import MINE, VALUES, changed, write
+from own_params import MINE, VALUES, changed, problem, write
 
 from mdm_prime.errors import UserError
 from mdm_prime.experiment import config, layout
@@ -91,6 +91,62 @@ def test_unknown_runs_and_tasks_are_answered_with_the_known_ones(tmp_path: Path)
         loaded.image_task("text")
     with pytest.raises(TypeError, match="text are no images"):
         _ = loaded.run("text/l1/seed0").image_data
+
+
+# ---- several devices ------------------------------------------------------------------------------------------------
+
+
+def on_devices(devices: int, batch_size: int, own: int | None = None, *, shard: bool = True) -> dict[str, Any]:
+    """Params of a task on so many devices, of which a variant may have a batch size of its own."""
+    values = changed("tasks.text.training.batch_size", batch_size)
+    if own is not None:
+        values = changed("tasks.text.variants.l4", {"training": {"batch_size": own}}, values)
+    return changed("tasks.text.devices", devices, changed("tasks.text.shard_weights", shard, values))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (
+            on_devices(2, 5),
+            "training.batch_size: is 5; should be divisible by the number of devices, 2, where shard_weights is true",
+        ),
+        (
+            on_devices(4, 8, 6),
+            "variants.l4.training.batch_size: is 6; should be divisible by the number of devices, 4, where "
+            "shard_weights is true",
+        ),
+        (on_devices(33, 32, shard=False), "devices: is 33; should be at most training.batch_size 32"),
+        (on_devices(4, 8, 3, shard=False), "devices: is 4; should be at most variants.l4.training.batch_size 3"),
+    ],
+)
+def test_a_batch_that_devices_cannot_share(tmp_path: Path, values: dict[str, Any], expected: str) -> None:
+    assert problem(write(tmp_path, values)) == f"tasks.text.{expected}"
+
+
+def test_batches_that_devices_can_share(tmp_path: Path) -> None:
+    """Unequal parts too, where each device has all weights."""
+    for values in (on_devices(2, 5, 3, shard=False), on_devices(2, 6, 8), on_devices(3, 3)):
+        assert load(tmp_path, values).task("text").devices in (2, 3)
+
+
+# ---- samples in blocks ----------------------------------------------------------------------------------------------
+
+
+def in_blocks(num_samples: int, block_size: int) -> dict[str, Any]:
+    """Params of a block model on sequences of 64 tokens."""
+    values = changed("tasks.text.variants.l4", {"model": {"kind": "block", "block_size": block_size}})
+    return changed("tasks.text.sampling.num_samples", num_samples, values)
+
+
+def test_each_block_of_a_sample_needs_a_number_of_its_own(tmp_path: Path) -> None:
+    assert problem(write(tmp_path, in_blocks(2**18 + 1, 1))) == (
+        "tasks.text.sampling.num_samples: is 262145; should be at most 262144 for l4, whose samples have 64 "
+        "blocks with random numbers of their own"
+    )
+    assert "is 8388609; should be at most 8388608 for l4" in problem(write(tmp_path, in_blocks(2**23 + 1, 32)))
+    for num_samples, block_size in ((2**18, 1), (2**23, 32), (2**24, 64)):
+        assert load(tmp_path, in_blocks(num_samples, block_size)).task("text").sampling.num_samples == num_samples
 
 
 # ---- checkpoints ----------------------------------------------------------------------------------------------------

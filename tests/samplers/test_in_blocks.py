@@ -116,6 +116,13 @@ def test_evaluations_and_the_positions_of_each_are_those_of_one_block(monkeypatc
     assert sum(finished) == 60 * (length - 2)
 
 
+def test_a_number_for_each_block_of_the_last_sample_there_may_be():
+    """2 blocks of 2^23 samples: as many as there are numbers, and check-params allows so many."""
+    subtokenizer = Subtokenizer(3, 1)
+    given = asked(subtokenizer, range(2**23 - 1, 2**23))
+    assert draw_in_blocks(FIRST_HITTING, block_dit(subtokenizer, 2), given, 2).x.shape == (1, LENGTH)
+
+
 def test_the_steps_are_those_of_all_blocks_together():
     assert ANCESTRAL.of_part(3).num_steps == 2
     assert ANCESTRAL.of_part(100).num_steps == 1

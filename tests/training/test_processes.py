@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from mdm_prime.core.masking import stratified_times
+from mdm_prime.errors import UserError
+from mdm_prime.training.loop import at, step_noise
 from mdm_prime.training.processes import ALONE, Processes, joined
 from training.several import KINDS
 
@@ -59,8 +62,26 @@ def test_processes_that_keep_parts_of_the_weights_train_the_same(found):
 def test_rows_are_shared_out():
     for count in (1, 2, 3, 8):
         shares = [Processes(rank, count).rows(8) for rank in range(count)]
-        assert [row for rows in shares for row in rows] == list(range(8))
+        assert sorted(row for rows in shares for row in rows) == list(range(8))
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_more_processes_than_the_params_say_may_not_be_able_to_share():
+    """With parts of the weights an unequal number of passes would wait for ever."""
+    assert [*Processes(1, 2).rows(5)] == [1, 3]
+    for processes, said in ((Processes(0, 2, shard=True), "divisible by 2"), (Processes(5, 6), "at least 6")):
+        with pytest.raises(UserError, match=f"training.batch_size: is 5; should be {said}, as many as processes"):
+            processes.rows(5)
+
+
+def test_times_are_shared_evenly_in_every_step():
+    """So is the work, which grows with the masked positions, and nobody waits for the one with most of them."""
+    for step in range(1, 21):
+        noise, _ = step_noise(0, step, 64, range(64), torch.device("cpu"))
+        t = stratified_times(64, 0.001, noise.generator)
+        for rank in range(8):
+            own = at(Processes(rank, 8).rows(64), t)
+            assert own.mean().item() == pytest.approx(t.mean().item(), abs=1 / 8 / 2 + 1 / 64)
 
 
 def test_alone_nothing_is_sent():

@@ -25,7 +25,7 @@ class BatchNoise:
     Args:
         generator: of the batch; whoever takes part in the batch has it in the same state.
         batch_size: examples of the whole batch.
-        rows: consecutive ones among them, whose numbers these are; None: all.
+        rows: those of them, in this order, whose numbers these are; None: all.
     """
 
     def __init__(self, generator: torch.Generator, batch_size: int, rows: range | None = None) -> None:
@@ -36,7 +36,7 @@ class BatchNoise:
         """See Noise."""
         device = self.generator.device
         drawn = torch.rand((self.batch_size, *shape), generator=self.generator, device=device, dtype=dtype)
-        return drawn[self.rows.start : self.rows.stop]
+        return drawn[self.rows.start : self.rows.stop : self.rows.step].contiguous()
 
     def part(self, rows: range) -> BatchNoise:
         """That of fewer examples, from here on; the numbers of the batch itself stay where they are."""

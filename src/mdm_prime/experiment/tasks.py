@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt, TypeAdapter, ValidationError, model_val
 from mdm_prime.experiment import found
 from mdm_prime.experiment.runs import PIXEL_CHANNELS, SUPER_TOKEN_VALUES, Checkpoint, Run, as_images
 from mdm_prime.experiment.sections import model_kinds
-from mdm_prime.experiment.sections.base import Name, Names, Section, Seed, Seeds
+from mdm_prime.experiment.sections.base import MOST_SAMPLES, Name, Names, Section, Seed, Seeds
 from mdm_prime.experiment.sections.data import Data
 from mdm_prime.experiment.sections.image_data import ImageDataSection
 from mdm_prime.experiment.sections.images import DOWNLOADED, Classifier, Fidelity
@@ -108,10 +108,6 @@ class Task(Section):
                 )
         if self.shard_weights and self.devices == 1:
             raise ValueError("shard_weights: is true; needs more than one of devices")
-        if self.devices > self.training.batch_size:
-            raise ValueError(
-                f"devices: is {self.devices}; should be at most training.batch_size {self.training.batch_size}"
-            )
         for name in self.models:  # a base may have variants that do not fit this task
             self._check_variant(name)
         return self
@@ -144,6 +140,12 @@ class Task(Section):
             run.model.check(run)
         except ValueError as error:
             raise ValueError(f"{where}.{error}") from None
+        blocks = run.length // run.model.at_once(run.length)
+        if self.sampling.num_samples * blocks > MOST_SAMPLES:
+            raise ValueError(
+                f"sampling.num_samples: is {self.sampling.num_samples}; should be at most {MOST_SAMPLES // blocks} "
+                f"for {name}, whose samples have {blocks} blocks with random numbers of their own"
+            )
         if variant.checkpoint:
             return
         objective = run.training.objective
@@ -157,6 +159,7 @@ class Task(Section):
             raise ValueError(f"{where}.training.whole_tokens_above: is not for the objective {objective}; leave it out")
         if self.shard_weights and not run.model.shardable:
             raise ValueError(f"shard_weights: is true; not for the model {run.model.kind}")
+        self._check_batch(name, run.training.batch_size)
         if run.training.optimizer == "muon" and self.shard_weights:
             raise ValueError("shard_weights: is true; not for the optimizer muon, which needs its matrices whole")
         if run.training.optimizer == "muon" and run.network.blocks_at is None:
@@ -168,6 +171,17 @@ class Task(Section):
             key = str(error).partition(":")[0]
             inside = f"{where}.network" if key in variant.network else "network"
             raise ValueError(f"{inside}.{error} of variant {name}") from None
+
+    def _check_batch(self, name: str, size: int) -> None:
+        """Every device has a part of a batch; where passes gather weights, an equal one, and so as many passes."""
+        key = f"variants.{name}.training" if "batch_size" in self.variant(name).training else "training"
+        if self.devices > size:
+            raise ValueError(f"devices: is {self.devices}; should be at most {key}.batch_size {size}")
+        if self.shard_weights and size % self.devices:
+            raise ValueError(
+                f"{key}.batch_size: is {size}; should be divisible by the number of devices, {self.devices}, "
+                "where shard_weights is true"
+            )
 
     def _check_parts(self, name: str) -> None:
         """A model is made of trained networks of the same seeds, which are not made of others."""

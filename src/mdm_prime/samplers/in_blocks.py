@@ -81,7 +81,7 @@ def draw_in_blocks(
                 network=NextBlock(network, y[:, kept:first], first, cache),
                 y=y[:, here],
                 fixed=given.fixed[:, here],
-                indices=range(count * given.indices.start + number, count * given.indices.stop + number, count),
+                indices=range(count * given.indices.start + number, count * given.indices.stop, count),
                 record=_of_block(given.record, y, here, number, count),
             )
         )

@@ -100,20 +100,19 @@ def train(
 
     network.train()
     own = processes.rows(settings.batch_size)
-    passes = parts(own, settings.micro_batch_size or len(own))
+    passes = parts(len(own), settings.micro_batch_size or len(own))
     for step in range(first, settings.steps + 1):
         noise, keys = step_noise(seed, step, settings.batch_size, own, device)
         x = torch.from_numpy(tokens[batch_rows(step, settings.batch_size, len(tokens), seed, own)].astype(np.int64))
         x = prepare(x.to(device), noise)
         size = settings.batch_size * x.shape[1]
-        t = stratified_times(settings.batch_size, settings.t_min, noise.generator)
+        t = at(own, stratified_times(settings.batch_size, settings.t_min, noise.generator))
         losses = torch.zeros((), device=device)
-        for rows in passes:
-            here = slice(rows.start - own.start, rows.stop - own.start)
+        for here in passes:
             set_keys(network, keys[here])
-            with processes.last_adds_up(objective, rows.stop == own.stop):
+            with processes.last_adds_up(objective, here == passes[-1]):
                 with autocast(settings.precision, device):
-                    mean = objective(x[here], t[rows.start : rows.stop], noise.part(rows)) / size
+                    mean = objective(x[here], t[here], noise.part(own[here])) / size
                 (mean * processes.count).backward()  # gradients are averaged over the processes
             losses += mean.detach()
         sums[0] += processes.sum(losses)
@@ -158,14 +157,19 @@ class Objective(nn.Module):
 def step_noise(seed: int, step: int, batch_size: int, own: range, device: torch.device) -> tuple[BatchNoise, Tensor]:
     """The random numbers of the rows `own` of a step's batch, and keys (B,) int64 for core.keyed."""
     for_masks, for_keys = np.random.SeedSequence((seed, step)).generate_state(2)
-    keys = np.random.SeedSequence(int(for_keys)).generate_state(batch_size)[own.start : own.stop].astype(np.int64)
+    keys = torch.from_numpy(np.random.SeedSequence(int(for_keys)).generate_state(batch_size).astype(np.int64))
     generator = torch.Generator(device).manual_seed(int(for_masks))
-    return BatchNoise(generator, batch_size, own), torch.from_numpy(keys).to(device)
+    return BatchNoise(generator, batch_size, own), at(own, keys).to(device)
 
 
-def parts(rows: range, size: int) -> list[range]:
-    """Consecutive rows in pieces of `size`; the last may be smaller."""
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
+def at(rows: range, values: Tensor) -> Tensor:
+    """Those of the values of a batch that are at `rows`."""
+    return values[rows.start : rows.stop : rows.step]
+
+
+def parts(number: int, size: int) -> list[slice]:
+    """So many rows in pieces of `size`; the last may be smaller."""
+    return [slice(start, min(start + size, number)) for start in range(0, number, size)]
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
@@ -175,7 +179,7 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
 
 def batch_rows(step: int, batch_size: int, num_sequences: int, seed: int, own: range) -> NDArray[np.int64]:
     """The sequences at `own` of a batch; those of step 1, 2, ... are pieces of one permutation after another."""
-    positions = (step - 1) * batch_size + np.arange(own.start, own.stop)
+    positions = (step - 1) * batch_size + np.array(own)
     epochs, places = positions // num_sequences, positions % num_sequences
     return np.array([_permutation(seed, int(e), num_sequences)[p] for e, p in zip(epochs, places, strict=True)])
 

@@ -38,8 +38,18 @@ class Processes:
         return self.rank == 0
 
     def rows(self, batch_size: int) -> range:
-        """Its rows of a batch: consecutive, and as many as everybody's, up to one."""
-        return range(self.rank * batch_size // self.count, (self.rank + 1) * batch_size // self.count)
+        """Its rows of a batch: as many as everybody's, up to one, and every `count`-th of them.
+
+        Times fall along a batch, once around, and with them the masked positions: neighbours would have unequal work.
+
+        Raises UserError for a batch that they cannot share; torchrun may start another number than the params say.
+        """
+        if batch_size < self.count or (self.shard and batch_size % self.count):
+            needed = "divisible by" if self.shard else "at least"
+            raise UserError(
+                f"training.batch_size: is {batch_size}; should be {needed} {self.count}, as many as processes"
+            )
+        return range(self.rank, batch_size, self.count)
 
     def share(self, objective: nn.Module) -> nn.Module:
         """The module, which leaves the mean over all processes in the gradients after each backward pass.

@@ -21,7 +21,8 @@ def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch takes
 SampleSeed = Annotated[int, Field(ge=0, lt=2**8)]  # a generator of 32 bits for each sample: 8 for the seed,
-SampleCount = Annotated[int, Field(gt=0, le=2**24)]  # 24 for the sample's number
+MOST_SAMPLES = 2**24  # 24 for the sample's number
+SampleCount = Annotated[int, Field(gt=0, le=MOST_SAMPLES)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(distinct)]
 Counts = Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(distinct)]
 Name = Annotated[str, Field(pattern=NAME)]
