@@ -67,22 +67,30 @@ def read(workplace, name):
     return json.loads((workplace.root / name).read_text())
 
 
-@pytest.fixture
-def images(workplace):
-    """A workplace with images, and samples: of the one sampler copies of training images, of the other noise."""
+def with_images(workplace):
+    """Images, and samples: of the one sampler copies of training images, of the other noise."""
     del workplace.values["tasks"]["photos"]
     change(workplace, "classifier", width=8, num_features=8, steps=60, batch_size=30, learning_rate=5e-3)
     change(workplace, "fidelity", inception_weights=None, kid_subset_size=50, neighbours=3)
     write_data(workplace)
     noise = np.random.default_rng(2).integers(0, 17, (60, 64), dtype=np.uint8)
     write_samples(workplace, np.stack([blobs(0, 120)[0][:60], noise]))
+
+
+def with_features(workplace):
+    with_images(workplace)
+    assert workplace.run("features", "digits") == 0
+
+
+@pytest.fixture
+def images(workplace):
+    with_images(workplace)
     return workplace
 
 
 @pytest.fixture
-def measured(images):
-    assert images.run("features", "digits") == 0
-    return images
+def measured(workplace, once):
+    return once(workplace, with_features)
 
 
 def fails(workplace, capsys, *verb):

@@ -28,13 +28,16 @@ for verb in ("train", "evaluate", "sample"):
 """
 
 
-@pytest.fixture
-def prepared(workplace):
-    """A workplace with data and a short training."""
+def prepare(workplace):
+    """Data, and a short training to come."""
     workplace.set("known_entropy", "network", dropout=0.1)
     workplace.set("known_entropy", "training", steps=60, checkpoint_every=7, log_every=10)
     assert workplace.run("data", "known_entropy") == 0
-    return workplace
+
+
+@pytest.fixture
+def prepared(workplace, once):
+    return once(workplace, prepare)
 
 
 INTERRUPTED = """
