@@ -8,7 +8,9 @@ from mdm_prime.errors import UserError
 from mdm_prime.reporting import readme
 from mdm_prime.reporting.claim import claims
 from mdm_prime.reporting.records import read_table
-from mdm_prime.reporting.verdicts import NOT_TESTABLE, REFUTED, REPRODUCED, WITHDRAWN
+from mdm_prime.reporting.rules.general import estimate
+from mdm_prime.reporting.text_models import EXACT, best_column, masked
+from mdm_prime.reporting.verdicts import NOT_TESTABLE, REFUTED, REPRODUCED, WITHDRAWN, separation
 from project_copy import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -37,6 +39,8 @@ def test_the_headline_claims_with_verdicts_and_a_link() -> None:
     verdicts = {row[-1].strip("*") for row in rows}
     assert {"reproduced", "refuted"} <= verdicts <= {REPRODUCED, REFUTED, NOT_TESTABLE, WITHDRAWN}
     assert "(results/reference/tables/claims.md)" in block("claims")
+    refuted = sum(row["verdict"] == REFUTED for row in read_table(REFERENCE, "claims"))
+    assert f"{refuted} {REFUTED}" in block("claims")
 
 
 def test_the_published_loss_stands_beside_the_valid_bound_and_what_counting_gives() -> None:
@@ -48,8 +52,17 @@ def test_the_published_loss_stands_beside_the_valid_bound_and_what_counting_give
 
 
 def test_what_the_exact_perplexities_show_is_what_the_claims_say() -> None:
-    """The sentence below the table of text."""
-    assert "give this text less probability than MDM's do, and the published loss of each lies far below" in README
+    """The sentence below the table of text, with the rule that a difference counts beyond twice its uncertainty."""
+    said = " ".join(README.split())
+    assert (
+        "MDM-Prime with four and six sub-tokens gives this text less probability than MDM (with two the difference"
+        in said
+    )
+    assert "and the published loss of each lies far below its own perplexity" in said
+    rows = [row for row in read_table(REFERENCE, "text_perplexity") if row["task"] == "text" and row["seed"] == "mean"]
+    best = {row["num_subtokens"]: estimate(row, best_column(row, EXACT)) for row in masked(rows)}
+    apart = {ell: separation(best[1], value) for ell, value in best.items() if ell > 1}
+    assert {ell: value > 2 for ell, value in apart.items()} == {2: False, 4: True, 6: True}
     verdicts = {row["claim"]: row["verdict"] for row in read_table(REFERENCE, "claims")}
     assert verdicts["The exact perplexity in the best order is lower than MDM's for every l above 1"] == REFUTED
     below = "For l above 1 the published loss of a network is no lower than its exact perplexity in its best order"
