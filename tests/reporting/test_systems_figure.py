@@ -1,9 +1,12 @@
-"""The figure of all systems, drawn from the kept run of that scale."""
+"""Figures of the scale of all systems, drawn from its kept run."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
 
 from mdm_prime.experiment import config
 from mdm_prime.reporting import declared, drawing
@@ -11,6 +14,29 @@ from mdm_prime.reporting.records import read_table
 from project_copy import PROJECT
 
 KEPT = PROJECT / "results/reference-systems"
+
+
+def drawn(name: str) -> Figure:
+    with drawing.style():
+        return declared.figure(name).draw(config.load(PROJECT / "params/systems.yaml"), KEPT)
+
+
+def test_sources_are_named_by_what_tells_them_apart() -> None:
+    titles = [axes.get_title(loc="left") for axes in drawn("bound_validity").axes]
+    assert titles == ["Markov source, V = 8, L = 4", "Markov source, V = 4, L = 4", r"$\ell$ copies of one bit"]
+
+
+def test_values_of_one_l_stand_beside_each_other() -> None:
+    """Also where there is no other l: the two losses must not look as if l differed."""
+    panels = drawn("bound_validity").axes
+    assert [list(axes.get_xticks()) for axes in panels] == [[1, 2, 3], [1], [1, 2, 3]]
+    for axes in panels:
+        ticks, (low, high) = axes.get_xticks(), axes.get_xlim()
+        assert low <= min(ticks) - 0.5
+        assert high >= max(ticks) + 0.5
+        for bars in axes.containers:
+            x = np.asarray(bars[0].get_xdata(), dtype=float)
+            assert np.abs(x - np.round(x)).max() < 0.05 * (high - low)
 
 
 def test_a_line_for_each_model_and_its_values(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ OBJECTIVES = {
     "cross_entropy": "unweighted cross-entropy (no bound)",
 }
 TITLES = {"known_entropy": "Markov source", "text": "Text", "toy": "2-D toy"}  # of the tasks of a kind
+SIZED = ("known_entropy",)  # kinds whose data have no name of their own, but a vocabulary and a length
 
 
 def write_figure(name: str, config: Config, root: Path) -> list[Path]:
@@ -104,13 +105,19 @@ def objective_name(objective: str) -> str:
 
 
 def title_of(config: Config, task: str) -> str:
-    """What a task is called: what its kind is called, where it is the only one of it."""
+    """What a task is called: its data set or kind, where it is the only one of it; of several sources, with sizes."""
     if task in config.images:
         datasets = [section.data.dataset for section in config.images.values()]
         dataset = config.images[task].data.dataset
         return dataset if datasets.count(dataset) == 1 else task
     kind = config.tasks[task].data.kind
-    return TITLES.get(kind, task) if len(config.of_kind(kind)) == 1 else task
+    same = config.of_kind(kind)
+    if len(same) == 1:
+        return TITLES.get(kind, task)
+    if kind not in SIZED:
+        return task
+    sizes = {name: f"V = {one.data.vocab_size:,}, L = {one.data.length:,}" for name, one in same.items()}
+    return f"{TITLES[kind]}, {sizes[task]}" if list(sizes.values()).count(sizes[task]) == 1 else task
 
 
 def look_of_model(row: Row) -> dict[str, Any]:
