@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
 from mdm_prime.experiment import config
@@ -37,6 +38,28 @@ def test_values_of_one_l_stand_beside_each_other() -> None:
         for bars in axes.containers:
             x = np.asarray(bars[0].get_xdata(), dtype=float)
             assert np.abs(x - np.round(x)).max() < 0.05 * (high - low)
+
+
+def test_idle_steps_show_only_what_was_measured() -> None:
+    figure = drawn("idle_steps")
+    (axes,) = figure.axes
+    assert figure.get_size_inches()[0] == drawing.COLUMN
+    assert axes.get_ylabel()
+    assert "not measured" not in [text.get_text() for text in axes.texts]
+
+
+def test_idle_steps_of_another_schedule_are_named() -> None:
+    """They have another expectation than the line, which they would seem to refute."""
+    (axes,) = drawn("idle_steps").axes
+    line = next(line for line in axes.lines if line.get_label() == "exact, linear schedule")
+    exact = dict(zip(line.get_xdata(), line.get_ydata(), strict=True))
+    points = {bars.get_label(): bars[0].get_xydata() for bars in axes.containers}
+    assert all(value == pytest.approx(exact[number], abs=2.0) for number, value in points["measured"])
+    named = {text.get_text(): text.xy for text in axes.texts}
+    others = [tuple(point) for point in points["measured, other schedule"]]
+    assert [named["cosine"], named["polynomial 3"]] == others
+    markers = [bars[0].get_marker() for bars in axes.containers]
+    assert len(set(markers)) == len(markers)
 
 
 def test_a_line_for_each_model_and_its_values(tmp_path: Path) -> None:
