@@ -23,8 +23,8 @@ COLUMN = 3.25  # inches: one column of a paper
 PAGE = 6.75  # two columns
 
 # Okabe and Ito's colours, distinct for colour-blind readers. Their yellow is too faint for a line on white: instead of
-# it, wine of Paul Tol's muted scheme.
-BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, WINE = (
+# it, wine and olive of Paul Tol's muted scheme.
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, WINE, OLIVE = (
     "#000000",
     "#E69F00",
     "#56B4E9",
@@ -33,9 +33,11 @@ BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, WINE = (
     "#D55E00",
     "#CC79A7",
     "#882255",
+    "#999933",
 )
 GRAY = "#777777"
-_COLOURS = {1: BLACK, 2: ORANGE, 3: SKY, 4: GREEN, 5: WINE, 6: BLUE, 7: VERMILLION, 8: PURPLE}
+# Nine colours and ten lines: where a colour comes again, its line is another.
+_COLOURS = {1: BLACK, 2: ORANGE, 3: SKY, 4: GREEN, 5: WINE, 6: BLUE, 7: VERMILLION, 8: PURPLE, 9: OLIVE}
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h", "<", ">")
 _LINES: tuple[Any, ...] = (
     "-",
@@ -46,6 +48,8 @@ _LINES: tuple[Any, ...] = (
     (0, (3, 1, 1, 1, 1, 1)),
     (0, (9, 1.5, 3, 1.5)),
     (0, (1, 2.5)),
+    (0, (3, 3)),
+    (0, (9, 1, 1, 1, 1, 1)),
 )
 
 PUBLISHED_LOSS = r"published loss (no bound for $\ell > 1$)"
@@ -54,6 +58,8 @@ OBJECTIVES = {
     "joint_loss": PUBLISHED_LOSS,
     "nelbo": VALID_BOUND,
     "cross_entropy": "unweighted cross-entropy (no bound)",
+    "complement": r"complement loss (no bound for $\ell > 1$)",
+    "complement_nelbo": "valid complement bound",
 }
 TITLES = {"known_entropy": "Markov source", "text": "Text", "toy": "2-D toy"}  # of the tasks of a kind
 SIZED = ("known_entropy",)  # kinds whose data have no name of their own, but a vocabulary and a length
