@@ -166,21 +166,7 @@ def write_tree(config: Config, results: Path, density: np.ndarray | None = None)
     """All inputs of all tables and figures, below results/SCALE."""
     root = layout.scale_root(results, config.scale)
     for task in config.tasks:
-        data = config.task(task).data
-        write_json(
-            layout.data_dir(root, task) / "meta.json",
-            {
-                "task": task,
-                "vocab_size": data.vocab_size,
-                "length": data.length,
-                "train_sequences": 10_000,
-                "heldout_sequences": 1_500 if task == "text" else 20_000,
-                "entropy_per_token": ENTROPY.get(task),
-                "sha256": f"sha of {task}",
-                "corpus": {"name": f"corpus of {task}", "documents": 379, "bytes": 1_900_000},
-                "heldout_bytes": 250_000 if task == "text" else None,
-            },
-        )
+        write_meta(config, root, task)
         _write_baselines(config, root, task)
         for run in config.runs(task):
             _write_run(config, root, run)
@@ -189,6 +175,24 @@ def write_tree(config: Config, results: Path, density: np.ndarray | None = None)
     _write_toy(config, root, density)
     _write_oracle(config, root)
     _write_idle_steps(config, root)
+
+
+def write_meta(config: Config, root: Path, task: str) -> None:
+    data = config.task(task).data
+    write_json(
+        layout.data_dir(root, task) / "meta.json",
+        {
+            "task": task,
+            "vocab_size": data.vocab_size,
+            "length": data.length,
+            "train_sequences": 10_000,
+            "heldout_sequences": 1_500 if task == "text" else 20_000,
+            "entropy_per_token": ENTROPY.get(task),
+            "sha256": f"sha of {task}",
+            "corpus": {"name": f"corpus of {task}", "documents": 379, "bytes": 1_900_000},
+            "heldout_bytes": 250_000 if task == "text" else None,
+        },
+    )
 
 
 def _write_baselines(config: Config, root: Path, task: str) -> None:
@@ -235,19 +239,24 @@ def _write_run(config: Config, root: Path, run: Run) -> None:
         }
         | _exact(config, run, bound + shift),
     )
-    steps = np.arange(50, 1001, 50)
-    noise = np.random.default_rng(run.seed + 10 * run.num_subtokens).normal(0, 0.02, len(steps))
-    loss = joint + 2.5 * np.exp(-steps / 150) + noise
-    lines = [f"{s},{s * 2048},{value:.6f},0.001,0.5" for s, value in zip(steps, loss, strict=True)]
-    write_text(
-        layout.history_file(root, run.name),
-        "\n".join(["step,train_tokens,loss,learning_rate,gradient_norm", *lines]) + "\n",
-    )
+    write_history(root, run, joint)
     if run.task in config.images:
         write_quality(config, root, run, facts)
         write_images(config, root, run, facts)
     elif run in list(layout.sampled_runs(config, run.task)):
         _write_samples(config, root, run, facts)
+
+
+def write_history(root: Path, run: Run, last: float) -> None:
+    """A loss that falls to about `last`."""
+    steps = np.arange(50, 1001, 50)
+    noise = np.random.default_rng(run.seed + 10 * run.num_subtokens).normal(0, 0.02, len(steps))
+    loss = last + 2.5 * np.exp(-steps / 150) + noise
+    lines = [f"{s},{s * 2048},{value:.6f},0.001,0.5" for s, value in zip(steps, loss, strict=True)]
+    write_text(
+        layout.history_file(root, run.name),
+        "\n".join(["step,train_tokens,loss,learning_rate,gradient_norm", *lines]) + "\n",
+    )
 
 
 def _exact(config: Config, run: Run, bound: float) -> dict[str, object]:

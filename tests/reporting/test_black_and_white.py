@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from synthetic_results import SHOWN_FIGURES, Tree
 
 from mdm_prime.reporting import declared, drawing
-from mdm_prime.reporting.drawing import look_of_model
+from mdm_prime.reporting.drawing import look_of, look_of_model
 from mdm_prime.reporting.figures import perplexity_vs_subtokens
 
 COLUMN, PAGE = 3.25, 6.75  # inches: ICML's columns, among the narrowest
@@ -19,7 +19,7 @@ CONTRAST = 2.0  # of a line on white
 
 def looks() -> list[dict[str, object]]:
     """Every look that a line of a model may have."""
-    models = [("MDM", "1"), ("MDM-Mixture", "1"), *(("MDM-Prime", number) for number in ("2/3", *"2345678"))]
+    models = [("MDM", "1"), ("MDM-Mixture", "1"), *(("MDM-Prime", number) for number in ("2/3", *"23456789"))]
     return [look_of_model({"model": model, "num_subtokens": number, "carry_over": "yes"}) for model, number in models]
 
 
@@ -29,6 +29,12 @@ def test_models_differ_without_colours() -> None:
         assert len(set(values)) == len(values), key
     shapes = [(look["marker"], str(look["linestyle"])) for look in looks()]
     assert len(set(shapes)) == len(shapes)
+
+
+def test_a_colour_that_comes_again_has_another_line() -> None:
+    drawn = [look_of(number) for number in range(1, 25)]
+    assert len({look["color"] for look in drawn[:9]}) == 9
+    assert len({(look["color"], str(look["linestyle"])) for look in drawn}) == len(drawn)
 
 
 def test_losses_bounds_and_lines_differ_without_colours() -> None:

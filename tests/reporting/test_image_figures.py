@@ -234,7 +234,7 @@ def test_a_distance_is_called_fid_on_inception_features_only(tree: Tree) -> None
 
 
 def test_every_model_has_a_look_of_its_own() -> None:
-    models = [("MDM", "1"), ("MDM-Mixture", "1"), ("MDM-Prime", "2/3"), *(("MDM-Prime", str(n)) for n in range(2, 9))]
+    models = [("MDM", "1"), ("MDM-Mixture", "1"), ("MDM-Prime", "2/3"), *(("MDM-Prime", str(n)) for n in range(2, 17))]
     rows = [{"model": m, "num_subtokens": n, "carry_over": c} for m, n in models for c in ("yes", "no")]
     assert len({str(look_of_model(row)) for row in rows}) == len(rows)
 
@@ -269,4 +269,4 @@ def test_training_curves_have_a_panel_a_task(finished: Tree) -> None:
     assert [text.get_text() for text in shown[-1].texts] == ["unweighted cross-entropy (no bound)"]
     labels = list(legend(figure))
     assert labels[:4] == ["$\\ell$ = 1 (MDM)", "MDM-Mixture", "$\\ell$ = 2/3", "$\\ell$ = 2"]
-    assert labels[-2:] == ["ARM (exact likelihood)", "open: no carry-over (may lie above)"]
+    assert labels[-3:] == ["ARM (exact likelihood)", "open: no carry-over (may lie above)", "entropy"]

@@ -1,9 +1,13 @@
-"""The figure of all systems, drawn from the kept run of that scale."""
+"""Figures of the scale of all systems, drawn from its kept run."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
 
 from mdm_prime.experiment import config
 from mdm_prime.reporting import declared, drawing
@@ -11,6 +15,51 @@ from mdm_prime.reporting.records import read_table
 from project_copy import PROJECT
 
 KEPT = PROJECT / "results/reference-systems"
+
+
+def drawn(name: str) -> Figure:
+    with drawing.style():
+        return declared.figure(name).draw(config.load(PROJECT / "params/systems.yaml"), KEPT)
+
+
+def test_sources_are_named_by_what_tells_them_apart() -> None:
+    titles = [axes.get_title(loc="left") for axes in drawn("bound_validity").axes]
+    assert titles == ["Markov source, V = 8, L = 4", "Markov source, V = 4, L = 4", r"$\ell$ copies of one bit"]
+
+
+def test_values_of_one_l_stand_beside_each_other() -> None:
+    """Also where there is no other l: the two losses must not look as if l differed."""
+    panels = drawn("bound_validity").axes
+    assert [list(axes.get_xticks()) for axes in panels] == [[1, 2, 3], [1], [1, 2, 3]]
+    for axes in panels:
+        ticks, (low, high) = axes.get_xticks(), axes.get_xlim()
+        assert low <= min(ticks) - 0.5
+        assert high >= max(ticks) + 0.5
+        for bars in axes.containers:
+            x = np.asarray(bars[0].get_xdata(), dtype=float)
+            assert np.abs(x - np.round(x)).max() < 0.05 * (high - low)
+
+
+def test_idle_steps_show_only_what_was_measured() -> None:
+    figure = drawn("idle_steps")
+    (axes,) = figure.axes
+    assert figure.get_size_inches()[0] == drawing.COLUMN
+    assert axes.get_ylabel()
+    assert "not measured" not in [text.get_text() for text in axes.texts]
+
+
+def test_idle_steps_of_another_schedule_are_named() -> None:
+    """They have another expectation than the line, which they would seem to refute."""
+    (axes,) = drawn("idle_steps").axes
+    line = next(line for line in axes.lines if line.get_label() == "exact, linear schedule")
+    exact = dict(zip(line.get_xdata(), line.get_ydata(), strict=True))
+    points = {bars.get_label(): bars[0].get_xydata() for bars in axes.containers}
+    assert all(value == pytest.approx(exact[number], abs=2.0) for number, value in points["measured"])
+    named = {text.get_text(): text.xy for text in axes.texts}
+    others = [tuple(point) for point in points["measured, other schedule"]]
+    assert [named["cosine"], named["polynomial 3"]] == others
+    markers = [bars[0].get_marker() for bars in axes.containers]
+    assert len(set(markers)) == len(markers)
 
 
 def test_a_line_for_each_model_and_its_values(tmp_path: Path) -> None:

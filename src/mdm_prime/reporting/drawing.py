@@ -23,8 +23,8 @@ COLUMN = 3.25  # inches: one column of a paper
 PAGE = 6.75  # two columns
 
 # Okabe and Ito's colours, distinct for colour-blind readers. Their yellow is too faint for a line on white: instead of
-# it, wine of Paul Tol's muted scheme.
-BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, WINE = (
+# it, wine and olive of Paul Tol's muted scheme.
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, WINE, OLIVE = (
     "#000000",
     "#E69F00",
     "#56B4E9",
@@ -33,9 +33,11 @@ BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, WINE = (
     "#D55E00",
     "#CC79A7",
     "#882255",
+    "#999933",
 )
 GRAY = "#777777"
-_COLOURS = {1: BLACK, 2: ORANGE, 3: SKY, 4: GREEN, 5: WINE, 6: BLUE, 7: VERMILLION, 8: PURPLE}
+# Nine colours and ten lines: where a colour comes again, its line is another.
+_COLOURS = {1: BLACK, 2: ORANGE, 3: SKY, 4: GREEN, 5: WINE, 6: BLUE, 7: VERMILLION, 8: PURPLE, 9: OLIVE}
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h", "<", ">")
 _LINES: tuple[Any, ...] = (
     "-",
@@ -46,6 +48,8 @@ _LINES: tuple[Any, ...] = (
     (0, (3, 1, 1, 1, 1, 1)),
     (0, (9, 1.5, 3, 1.5)),
     (0, (1, 2.5)),
+    (0, (3, 3)),
+    (0, (9, 1, 1, 1, 1, 1)),
 )
 
 PUBLISHED_LOSS = r"published loss (no bound for $\ell > 1$)"
@@ -54,8 +58,11 @@ OBJECTIVES = {
     "joint_loss": PUBLISHED_LOSS,
     "nelbo": VALID_BOUND,
     "cross_entropy": "unweighted cross-entropy (no bound)",
+    "complement": r"complement loss (no bound for $\ell > 1$)",
+    "complement_nelbo": "valid complement bound",
 }
 TITLES = {"known_entropy": "Markov source", "text": "Text", "toy": "2-D toy"}  # of the tasks of a kind
+SIZED = ("known_entropy",)  # kinds whose data have no name of their own, but a vocabulary and a length
 
 
 def write_figure(name: str, config: Config, root: Path) -> list[Path]:
@@ -104,13 +111,19 @@ def objective_name(objective: str) -> str:
 
 
 def title_of(config: Config, task: str) -> str:
-    """What a task is called: what its kind is called, where it is the only one of it."""
+    """What a task is called: its data set or kind, where it is the only one of it; of several sources, with sizes."""
     if task in config.images:
         datasets = [section.data.dataset for section in config.images.values()]
         dataset = config.images[task].data.dataset
         return dataset if datasets.count(dataset) == 1 else task
     kind = config.tasks[task].data.kind
-    return TITLES.get(kind, task) if len(config.of_kind(kind)) == 1 else task
+    same = config.of_kind(kind)
+    if len(same) == 1:
+        return TITLES.get(kind, task)
+    if kind not in SIZED:
+        return task
+    sizes = {name: f"V = {one.data.vocab_size:,}, L = {one.data.length:,}" for name, one in same.items()}
+    return f"{TITLES[kind]}, {sizes[task]}" if list(sizes.values()).count(sizes[task]) == 1 else task
 
 
 def look_of_model(row: Row) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from mdm_prime.reporting.drawing import (
     BLUE,
     PAGE,
     PUBLISHED_LOSS,
-    TITLES,
     VALID_BOUND,
     VERMILLION,
     integer_axis,
@@ -23,6 +22,7 @@ from mdm_prime.reporting.drawing import (
     lines_of,
     new_figure,
     panels_of,
+    title_of,
 )
 from mdm_prime.reporting.records import Row, number, read_table
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 TABLE, GROUPED = "bound_validity", "grouped noise"
 COLUMNS = 3
-SHIFT = 0.012  # of the largest l: keeps equal values of the two objectives apart
-OF_KINDS = {**TITLES, "copies of one bit": r"$\ell$ copies of one bit"}
+SHIFT = 0.016  # of the axis: keeps equal values of the two objectives apart
+ROOM = 0.12  # of the values of l, on either side of them
+OF_KINDS = {"copies of one bit": r"$\ell$ copies of one bit"}  # sources that are no task
 LOOKS = {"joint_loss": (VERMILLION, "s", PUBLISHED_LOSS), "nelbo": (BLUE, "o", VALID_BOUND)}
 
 
@@ -41,15 +42,14 @@ def needs(config: Config) -> list[Files]:
     return [layout.table_csv(TABLE)] if declared.table(TABLE).applies(config) else []
 
 
-def draw(_config: Config, root: Path) -> Figure:
+def draw(config: Config, root: Path) -> Figure:
     rows = [row for row in read_table(root, TABLE) if row["kind"] != GROUPED]  # of no model
     sources = {row["source"]: row["kind"] for row in rows}
     figure = new_figure(PAGE, 0.35 + 2.4 * lines_of(len(sources), COLUMNS))
     panels = panels_of(figure, len(sources), COLUMNS)
     for axes, (source, kind) in zip(panels, sources.items(), strict=True):
         _panel(axes, [row for row in rows if row["source"] == source])
-        alone = list(sources.values()).count(kind) == 1
-        axes.set_title(OF_KINDS.get(kind, source) if alone else source)
+        axes.set_title(title_of(config, source) if source in config.tasks else OF_KINDS.get(kind, source))
     for axes in panels[::COLUMNS]:
         axes.set_ylabel("loss minus entropy (nats per token)")
     handles = [
@@ -64,20 +64,23 @@ def draw(_config: Config, root: Path) -> Figure:
 
 
 def _panel(axes: Axes, rows: list[Row]) -> None:
+    numbers = [row["num_subtokens"] for row in rows]
+    room = max(ROOM * (max(numbers) - min(numbers)), 0.5)  # also where all rows are of one l
+    low, high = min(numbers) - room, max(numbers) + room
     for loss, (colour, marker, _) in LOOKS.items():
-        shift = SHIFT * max(row["num_subtokens"] for row in rows) * (1 if loss == "nelbo" else -1)
+        shift = SHIFT * (high - low) * (1 if loss == "nelbo" else -1)
         hollow = {"color": colour, "marker": marker, "linestyle": "--", "markerfacecolor": "white"}
         _series(axes, rows, f"oracle_{loss}", shift, hollow)
         _series(axes, rows, f"trained_{loss}", shift, {"color": colour, "marker": marker, "linestyle": "-"})
     axes.axhline(0, color=BLACK, linewidth=1)
-    low, high = axes.get_ylim()
-    span = high - low
-    low, high = min(low, -0.12 * span) - 0.1 * span, max(high, 0.12 * span)
-    axes.axhspan(low, 0, facecolor="#F3E3DC", edgecolor="none", zorder=0)
-    axes.set_ylim(low, high)
+    bottom, top = axes.get_ylim()
+    span = top - bottom
+    bottom, top = min(bottom, -0.12 * span) - 0.1 * span, max(top, 0.12 * span)
+    axes.axhspan(bottom, 0, facecolor="#F3E3DC", edgecolor="none", zorder=0)
+    axes.set_ylim(bottom, top)
     axes.text(0.03, 0.03, "impossible for a bound", transform=axes.transAxes, color="#8A3A00", fontsize=6.5)
-    integer_axis(axes, [row["num_subtokens"] for row in rows])
-    axes.margins(x=0.12)
+    integer_axis(axes, numbers)
+    axes.set_xlim(low, high)
 
 
 def _series(axes: Axes, rows: list[Row], column: str, shift: float, look: dict[str, Any]) -> None:

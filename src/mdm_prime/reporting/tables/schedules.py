@@ -13,6 +13,7 @@ from mdm_prime.reporting import columns
 from mdm_prime.reporting.columns import TRAINED_NATS, TRAINED_PPL, Column, spread_of, stderr_of
 from mdm_prime.reporting.declared import NOT_IN_PAPER, TEXT, Content, DeclaredTable
 from mdm_prime.reporting.loading import likelihoods, over_seeds
+from mdm_prime.reporting.naming import schedule_name
 from mdm_prime.reporting.records import Row, yes_no
 
 LEARNT = "learnt"  # the schedule of GenMD4
@@ -91,8 +92,7 @@ def _row(run: Run, seeds: list[Row]) -> Row:
 def _schedule(run: Run) -> str:
     if run.model.kind == "genmd4":
         return LEARNT
-    training = run.training
-    return f"polynomial {training.exponent:g}" if training.schedule == "polynomial" else training.schedule
+    return schedule_name(run.training)
 
 
 TABLE = DeclaredTable(
