@@ -44,8 +44,8 @@ def test_coar_reports_its_autoregressive_model(autoregressive, schedule, scale):
     denoiser = random_denoiser(SUBTOKENIZER, L, scale=scale)
     energy = partial(autoregressive_energy, denoiser, autoregressive)
 
-    def of(x, y, t):
-        return energy(x, y, t, SUBTOKENIZER)
+    def of(x, y, t, log_p):
+        return energy(x, y, t, SUBTOKENIZER, log_p)
 
     found = reported(denoiser, of, TOKENS, SUBTOKENIZER, schedule, autoregressive=autoregressive, **OPTIONS)
     exact = autoregressive_likelihood(autoregressive, TOKENS, V, batch_size=100, device=torch.device("cpu"))
@@ -57,13 +57,30 @@ def test_coar_reports_its_autoregressive_model(autoregressive, schedule, scale):
     assert abs(plain.nelbo.mean - exact.nelbo.mean) > 0.1
 
 
+def test_the_denoiser_is_evaluated_once_a_draw(autoregressive):
+    rows, alone = [], random_denoiser(SUBTOKENIZER, L)
+
+    def denoiser(y, t, where):
+        rows.append(len(y))
+        return alone(y, t, where)
+
+    def of(x, y, t, log_p=None):
+        return autoregressive_energy(denoiser, autoregressive, x, y, t, SUBTOKENIZER, log_p)
+
+    reported(denoiser, of, TOKENS, SUBTOKENIZER, linear(), **OPTIONS)
+    assert sum(rows) == OPTIONS["num_samples"]
+    rows.clear()
+    reported(denoiser, of, TOKENS, SUBTOKENIZER, linear(), **OPTIONS, num_candidates=3)
+    assert sum(rows) == 2 * OPTIONS["num_samples"]  # and once for all candidates
+
+
 @pytest.mark.parametrize("k", [1, 4])
 def test_the_estimate_with_candidates(k):
     """Of a single candidate it is what enumeration says with the mean of -E in the place of log Z."""
     denoiser = random_denoiser(SUBTOKENIZER, L)
     table = torch.randn(V**L, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
-    def energy(x, y, t):
+    def energy(x, y, t, log_p=None):
         return table[x @ torch.tensor([125, 25, 5, 1])]
 
     model = Enumerated(denoiser, SUBTOKENIZER, L, energy)
@@ -86,7 +103,7 @@ def test_the_candidates_do_not_depend_on_the_batch():
     denoiser = random_denoiser(SUBTOKENIZER, L)
     found = [
         reported(
-            denoiser, lambda x, y, t: x.double().sum(-1), TOKENS, SUBTOKENIZER, linear(), num_candidates=2,
+            denoiser, lambda x, y, t, log_p: x.double().sum(-1), TOKENS, SUBTOKENIZER, linear(), num_candidates=2,
             **OPTIONS | {"batch_size": size},
         ).published.mean
         for size in (100, 1000)

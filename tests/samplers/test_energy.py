@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from enumeration import chi_square, random_denoiser
+from mdm_prime.core.energies import autoregressive_energy
 from mdm_prime.core.samples import SamplerInput
 from mdm_prime.core.schedules import linear
 from mdm_prime.core.subtokens import Subtokenizer
@@ -26,14 +30,33 @@ class Model:
     def __call__(self, y, t, where):
         return self.denoiser(y, t, where)
 
-    def energy(self, x, y, t):
+    def energy(self, x, y, t, log_p=None):
         return TABLE[x @ torch.tensor([9, 3, 1])] + t.double()
 
 
-def drawn(indices, y=None, **settings):
+class Counted:
+    """EDLM-coAR, and how many sequences each of its networks is evaluated on, and asked for positions of."""
+
+    def __init__(self):
+        self.rows, self.positions = {"denoiser": 0, "autoregressive": 0}, 0
+        self.parts = {name: random_denoiser(SUBTOKENIZER, L, seed) for seed, name in enumerate(self.rows)}
+
+    def __call__(self, y, t, where):
+        self.positions += int(where.sum())
+        return self._of("denoiser", y, t, where)
+
+    def _of(self, name, y, t, where):
+        self.rows[name] += len(y)
+        return self.parts[name](y, t, where)
+
+    def energy(self, x, y, t, log_p=None):
+        return autoregressive_energy(self, partial(self._of, "autoregressive"), x, y, t, SUBTOKENIZER, log_p)
+
+
+def drawn(indices, y=None, model=None, **settings):
     y = torch.full((len(indices), L, 1), V) if y is None else y
     sampler = EnergySampler(kind="energy", **settings)
-    return sampler.draw(SamplerInput(Model(), y, y != V, 0, indices, linear(), SUBTOKENIZER, True))
+    return sampler.draw(SamplerInput(model or Model(), y, y != V, 0, indices, linear(), SUBTOKENIZER, True))
 
 
 @pytest.mark.parametrize("settings", [
@@ -71,6 +94,42 @@ def test_every_evaluation_is_counted():
     window = EnergySampler(kind="energy", num_steps=4, candidates=3, window=(0.4, 0.6))
     assert window.evaluations(L, 1, linear()) == pytest.approx(expected_events(L, 4) * (1 + 3 / 4))
     assert window.name == "energy-4-of-3-0.4-0.6"
+
+
+@pytest.mark.parametrize("window", [(0.0, 1.0), (0.4, 0.6), (0.1, 0.1)])
+def test_what_is_counted_is_what_is_evaluated(window):
+    """One evaluation of the denoiser an event, for all candidates, and one of the energy's own network for each."""
+    model, num = Counted(), 50
+    found = drawn(range(num), model=model, num_steps=4, candidates=3, window=window)
+    assert sum(model.rows.values()) == int(found.nfe.sum())
+    if window == (0.0, 1.0):
+        assert model.rows["autoregressive"] == 3 * model.rows["denoiser"]
+
+
+def test_outside_of_the_window_only_what_is_revealed_is_drawn():
+    """Each position once."""
+    model = Counted()
+    drawn(range(50), model=model, num_steps=4, candidates=3, window=(0.1, 0.1))
+    assert model.positions == 50 * L
+    assert model.rows["autoregressive"] == 0
+
+
+def test_a_larger_batch_waits_no_more_often_for_the_device():
+    waits = {}
+    for num in (8, 64):
+        with Waits() as waits[num]:
+            drawn(range(num), num_steps=2, window=(0.4, 0.6))
+    assert waits[64].number <= waits[8].number
+
+
+class Waits(TorchDispatchMode):
+    """Counts the numbers that are read one by one."""
+
+    number = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.number += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
 
 
 def test_what_is_given_stays_and_the_batch_does_not_matter():

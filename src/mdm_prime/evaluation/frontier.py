@@ -12,7 +12,6 @@ from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token
 from mdm_prime.evaluation.chains import Denoised, Enumerated, chain, cross_entropy, expected_events, published_estimate
 from mdm_prime.results.hybrid import Chain, Enumeration
 
-MOST_SEQUENCES = 4096  # V^L that are enumerated
 STEPS: tuple[int | None, ...] = (1, 2, 4, 8, 16, None)
 ALWAYS, EDLM = (0.0, 1.0), (0.4, 0.6)  # windows of t: the second is that of the released code
 CHOICES = ((0, ALWAYS), (2, ALWAYS), (4, ALWAYS), (16, ALWAYS), (2, EDLM), (None, ALWAYS))  # k and its window

@@ -70,11 +70,12 @@ def reported(
 
     def losses(x: Tensor, y: Tensor, t: Tensor, noise: Noise) -> Tensor:
         log_p = completion_log_prob(denoiser, x, y, t, subtokenizer)
-        published = -(log_p - energy(x, y, t))
+        published = -(log_p - energy(x, y, t, log_p))
         if num_candidates:
             uniforms = noise.uniform(num_candidates, x.shape[1], dtype=torch.float64)
             others = candidates(denoiser, y, t, uniforms, subtokenizer)
-            energies = torch.stack([energy(other, y, t) for other in others.unbind(1)], 1)
+            each = zip(others.x.unbind(1), others.log_p.unbind(1), strict=True)
+            energies = torch.stack([energy(other, y, t, of_it) for other, of_it in each], 1)
             published = published + log_partition(energies)
         return torch.stack([published.double(), -log_p.double()])
 

@@ -9,10 +9,11 @@ from mdm_prime.core.objectives import Denoiser
 from mdm_prime.data import known_entropy
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation.chains import Enumerated
-from mdm_prime.evaluation.frontier import MOST_SEQUENCES, enumeration
+from mdm_prime.evaluation.frontier import enumeration
 from mdm_prime.evaluation.hybrids import reported
 from mdm_prime.evaluation.likelihood import Estimate
 from mdm_prime.experiment import layout
+from mdm_prime.models.energy.model import MOST_SEQUENCES
 from mdm_prime.networks.modules.energies import WithEnergy
 from mdm_prime.progress import progress
 from mdm_prime.results.hybrid import HybridFile, Value

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mdm_prime.experiment.sections.networks import NetworkSection
     from mdm_prime.networks.dit import DiTNetwork
 
-MOST_SEQUENCES = 4096  # V^L: what its likelihood is known by is their enumeration
+MOST_SEQUENCES = 4096  # V^L that are enumerated: what its likelihood is known by
 
 
 class EnergyModel(ModelSection):
