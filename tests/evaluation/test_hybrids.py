@@ -111,6 +111,9 @@ def test_what_another_process_has_evaluated_is_not_evaluated_again(autoregressiv
         )
         assert sum(rows) == len(TOKENS) + 600
     assert found[0] == found[1]
+    assert (
+        energy_ar.measurements(given)[PUBLISHED].measured(kept=kept[PUBLISHED], shard_size=300) == found[0][PUBLISHED]
+    )
     bound, published = found[0][BOUND], found[0][PUBLISHED]
     assert bound.num_samples == len(TOKENS)
     assert published.num_samples == 600
