@@ -68,8 +68,10 @@ def test_candidates_are_drawn_from_the_denoiser():
     denoiser, num, k = random_denoiser(SUBTOKENIZER, L), 4000, 2
     y = torch.tensor([V, 1, V])[:, None].expand(num, -1, -1)
     uniforms = torch.rand(num, k, L, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    x = candidates(denoiser, y, torch.zeros(num), uniforms, SUBTOKENIZER)
+    x, log_p = candidates(denoiser, y, torch.zeros(num), uniforms, SUBTOKENIZER)
     assert (x[..., 1] == 1).all()
+    for other, known in zip(x.unbind(1), log_p.unbind(1), strict=True):
+        assert torch.allclose(known, completion_log_prob(denoiser, other, y, torch.zeros(num), SUBTOKENIZER))
     every = all_sequences(V, L)
     p = completion_log_prob(denoiser, every, y[: len(every)], torch.zeros(len(every)), SUBTOKENIZER).exp()
     p = p * (every[:, 1] == 1)
@@ -77,6 +79,11 @@ def test_candidates_are_drawn_from_the_denoiser():
         counts = torch.bincount(other @ torch.tensor([16, 4, 1]), minlength=V**L)
         assert chi_square(counts, p) > 1e-3
     assert (x[:, 0] != x[:, 1]).any()
+    last = torch.tensor([False, False, True]).expand(num, -1)
+    some = candidates(denoiser, y, torch.zeros(num), uniforms, SUBTOKENIZER, last)
+    assert torch.equal(some.x[..., 2], x[..., 2])
+    first = candidates(denoiser, y, torch.zeros(num), uniforms, SUBTOKENIZER, last.flip(-1))
+    assert torch.allclose(some.log_p + first.log_p, log_p)
 
 
 def test_the_likelier_candidate_is_preferred():

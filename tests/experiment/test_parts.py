@@ -52,6 +52,36 @@ def test_what_cannot_be(tmp_path: Path, variant: dict[str, Any], said: str) -> N
     assert said in problem(write(tmp_path, params(variant)))
 
 
+PERMUTED, CUBIC = {"permutation": 0}, {"training": {"schedule": "polynomial", "exponent": 3.0}}
+
+
+@pytest.mark.parametrize(
+    ("made", "part", "change", "said"),
+    [
+        (COAR, "l1", PERMUTED, "model.denoiser: is l1 with permutation 0; should be with null"),
+        (COAR, "arm", PERMUTED, "model.autoregressive: is arm with permutation 0; should be with null"),
+        (COAR, "l1", CUBIC, "model.denoiser: is l1 with schedule polynomial of exponent 3; should be with that of "
+         "made, linear"),
+        (NCE, "l1", PERMUTED, "model.denoiser: is l1 with permutation 0; should be with null"),
+        (NCE | CUBIC, "l1", {"training": CUBIC["training"] | {"exponent": 2.0}},
+         "model.denoiser: is l1 with schedule polynomial of exponent 2; should be with that of made, polynomial of "
+         "exponent 3"),
+    ],
+)  # fmt: skip
+def test_parts_read_the_same_tokens_at_the_same_times(
+    tmp_path: Path, made: dict[str, Any], part: str, change: dict[str, Any], said: str
+) -> None:
+    task = "source" if made["model"]["kind"] == "energy" else "text"
+    own = VALUES["tasks"][task].get("variants", {}).get(part, {})
+    values = changed(f"tasks.{task}.variants.{part}", own | change, params(made, task))
+    assert f"variants.made.{said}" in problem(write(tmp_path, values))
+
+
+def test_a_part_may_have_the_schedule_of_what_is_made_of_it(tmp_path: Path) -> None:
+    values = changed("tasks.text.variants.l1", CUBIC, params(COAR | CUBIC))
+    assert config.load(write(tmp_path, values)).run("text/made/seed1").training.exponent == 3.0
+
+
 def test_a_window_rises(tmp_path: Path) -> None:
     backwards = NCE | {"samplers": [ENERGY[0] | {"window": [0.6, 0.4]}]}
     assert "window: is [0.6, 0.4]; should be [lowest, highest]" in problem(write(tmp_path, params(backwards, "source")))

@@ -236,6 +236,7 @@ def _write_run(config: Config, root: Path, run: Run) -> None:
             "nelbo_stderr": STDERR,
             "joint_loss": joint + shift,
             "joint_loss_stderr": STDERR,
+            "energy": None,
         }
         | _exact(config, run, bound + shift),
     )

@@ -66,6 +66,7 @@ def write(root: Path, scale: config.Config, bounds: dict[str, float]) -> None:
                 "exact": {"left_to_right": {"nll": nelbo, "nll_stderr": 0.004, "num_sequences": 50}}
                 if run.model.causal
                 else {},
+                "energy": None,
             },
         )
 

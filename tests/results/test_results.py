@@ -34,6 +34,7 @@ SCORES |= dict.fromkeys(("precision", "recall", "memorised", "nearest"), 0.25) |
 LOSSES = dict.fromkeys(("nelbo", "nelbo_stderr", "joint_loss", "joint_loss_stderr"), 0.5)
 TOKENS = {"bound_tokens": 0.5, "bound_tokens_stderr": 0.1}
 EXACT = {"nll": 0.5, "nll_stderr": 0.1}
+ENERGY = {"num_samples": 9, "denoiser": {"nats": 0.5, "stderr": 0.1}, "autoregressive": None, "difference": None}
 ORACLE = {"num_subtokens": 2, "base": 3, "vocab_size": 8, "length": 4, "entropy": 1.1, "states": 4**8} | LOSSES
 STEPS = {"num_steps": 16, "num_subtokens": 1, "length": 8, "num_sequences": 4}
 NAMES = {"dataset": "digits", "features": "digits classifier", "distance_name": "fd_digits"}
@@ -50,6 +51,7 @@ EXAMPLES: dict[type[Result], dict[str, Any]] = {
         "train_tokens": 1,
         "num_samples": 9,
         "exact": {"random": EXACT | {"num_sequences": 4}},
+        "energy": None,
     }
     | LOSSES
     | TOKENS,
@@ -212,6 +214,12 @@ def test_another_document_is_one_line(text: str, tmp_path: Path) -> None:
     ("kind", "changes", "said"),
     [
         (LikelihoodFile, {"bound_tokens": None}, "bound_tokens: should be given for the model masked"),
+        (LikelihoodFile, {"energy": ENERGY}, "energy: should be null for the model masked"),
+        (
+            LikelihoodFile,
+            dict.fromkeys(TOKENS) | {"model": "energy_ar"},
+            "energy: should be given for the model energy_ar",
+        ),
         (LikelihoodFile, {"nelbo": 800.0}, "nelbo: is 800.0; should be less than 700"),
         (LikelihoodFile, {"exact": {"backwards": EXACT | {"num_sequences": 4}}}, "exact.backwards"),
         (NetworkFile, {"steps": None}, "steps: should be null for an imported network"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mdm_prime.evaluation import hybrids
 from mdm_prime.stages.networks import load
 
 L1, ARM, COAR, NCE = (f"known_entropy/{name}/seed0" for name in ("l1", "arm", "coar", "nce"))
@@ -56,9 +57,15 @@ def starts_from_the_denoiser(parts):
     assert network.energy(x, y, torch.ones(3)).tolist() == [0.0] * 3
 
 
-def test_coar_is_its_two_parts_and_reports_its_autoregressive_model(parts, capsys):
-    for verb in ("train", "evaluate", "hybrid", "sample"):
+def test_coar_is_its_two_parts_and_reports_its_autoregressive_model(parts, capsys, monkeypatch):
+    estimates, draws = [], hybrids.weighted_draws
+    monkeypatch.setattr(hybrids, "weighted_draws", lambda *a, **k: estimates.append(1) or draws(*a, **k))
+    assert parts.run("train", COAR) == 0
+    assert parts.run("hybrid", COAR) == 2
+    assert parts.hint("evaluate", COAR) in capsys.readouterr().err
+    for verb in ("evaluate", "hybrid", "sample"):
         assert parts.run(verb, COAR) == 0
+    assert len(estimates) == 1  # of both stages
     assert parts.run("evaluate", ARM) == 0
     own = weights(parts, COAR)
     for key, run in {"denoiser": L1, "autoregressive": ARM}.items():
@@ -73,6 +80,10 @@ def test_coar_is_its_two_parts_and_reports_its_autoregressive_model(parts, capsy
     assert abs(coar["joint_loss"] - arm["nelbo"]) < 4 * coar["joint_loss_stderr"]
     found = read(parts, "hybrids", COAR)
     assert abs(found["difference"]["nats"]) < 4 * found["difference"]["stderr"]
+    assert found["num_samples"] == 1000
+    assert found["published"] == {"nats": coar["joint_loss"], "stderr": coar["joint_loss_stderr"]}
+    assert found["autoregressive"]["nats"] == pytest.approx(coar["nelbo"])  # each sequence was drawn twice
+    assert found["denoiser"]["nats"] > found["autoregressive"]["nats"]
     known = found["enumeration"]
     assert known["published"] == pytest.approx(known["one_step"], abs=1e-5)  # exactly the autoregressive model's
     assert known["greatest_log_partition"] == pytest.approx(0, abs=1e-5)

@@ -183,8 +183,9 @@ def _of_task(config: Config, name: str, task: Task) -> Iterator[Stage]:
     )  # fmt: skip
     if hybrids := layout.hybrid_runs(config, name):
         yield _stage(
-            f"hybrid_{name}", f"hybrid {name}/{RUN}", "stages.hybrid", (f"{of_task}.evaluation",), (*network, *data),
-            (f"{name}/hybrids/{RUN}.json",), (), hybrids, {run.variant: _modules(run) for run in hybrids},
+            f"hybrid_{name}", f"hybrid {name}/{RUN}", "stages.hybrid", (),
+            (*network, *data, Files(f"{name}/likelihood/{RUN}.json")), (f"{name}/hybrids/{RUN}.json",), (), hybrids,
+            {run.variant: _modules(run) for run in hybrids},
         )  # fmt: skip
     sampled = layout.sampled_runs(config, name)
     samples = [f"{name}/samples/{RUN}/{file}" for file in layout.SAMPLE_FILES]

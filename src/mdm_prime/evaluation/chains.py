@@ -19,6 +19,7 @@ from mdm_prime.core.energies import Energy, completion_log_prob
 from mdm_prime.core.objectives import Denoiser
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.samplers.steps import step_times
 
 Positions = tuple[int, ...]
 Denoised = Callable[[Positions, float], Tensor]
@@ -151,11 +152,6 @@ def chain(denoised: Denoised, shape: tuple[int, ...], schedule: Schedule, num_st
     return reached[()]
 
 
-def expected_events(length: int, num_steps: int | None) -> float:
-    """The mean number of steps in which anything is revealed, of the linear schedule: the others are never run."""
-    return float(length) if num_steps is None else num_steps * (1 - (1 - 1 / num_steps) ** length)
-
-
 def _steps(
     length: int, schedule: Schedule, num_steps: int | None
 ) -> Iterator[tuple[float, Callable[[int, int], float]]]:
@@ -165,7 +161,7 @@ def _steps(
             time = float(schedule.inverse(torch.tensor(1 - count / length, dtype=torch.float64)))
             yield time, lambda masked, left: 1 / masked if left == masked - 1 else 0.0
         return
-    times = torch.linspace(1, 0, num_steps + 1, dtype=torch.float64)
+    times = step_times(num_steps)
     hidden = schedule.mask_probability(times).tolist()
     for step in range(num_steps):
         yield float(times[step]), partial(_share, hidden[step + 1] / hidden[step])

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.data.known_entropy import MarkovSource, entropy_per_token
-from mdm_prime.evaluation.chains import Denoised, Enumerated, chain, cross_entropy, expected_events, published_estimate
+from mdm_prime.evaluation.chains import Denoised, Enumerated, chain, cross_entropy, published_estimate
 from mdm_prime.results.hybrid import Chain, Enumeration
+from mdm_prime.samplers.energy import EnergySampler
 
-MOST_SEQUENCES = 4096  # V^L that are enumerated
 STEPS: tuple[int | None, ...] = (1, 2, 4, 8, 16, None)
 ALWAYS, EDLM = (0.0, 1.0), (0.4, 0.6)  # windows of t: the second is that of the released code
 CHOICES = ((0, ALWAYS), (2, ALWAYS), (4, ALWAYS), (16, ALWAYS), (2, EDLM), (None, ALWAYS))  # k and its window
@@ -49,7 +49,7 @@ def enumeration(model: Enumerated, source: MarkovSource, schedule: Schedule, can
         _chain(model, p, schedule, steps, k, window)
         for steps in STEPS
         for k, window in CHOICES
-        if window == ALWAYS or _inside(window, steps) > 0
+        if window == ALWAYS or (steps and any(_sampler(steps, k, window).steps_inside()))
     ]
     return Enumeration(
         entropy=entropy_per_token(source),
@@ -78,23 +78,25 @@ def _chain(
     else:
         chosen = partial(model.resampled, candidates=candidates)
 
+    sampler, length = _sampler(num_steps or 1, candidates, window), len(model.shape)
+
     def denoised(masked: tuple[int, ...], t: float) -> Tensor:
-        return (chosen if window[0] <= t <= window[1] else model.independent)(masked, t)
+        return (chosen if sampler.inside(t) else model.independent)(masked, t)
 
     q = chain(denoised, model.shape, schedule, num_steps)
-    length = len(model.shape)
-    inside = 1.0 if window == ALWAYS else _inside(window, num_steps)
+    evaluations = None
+    if candidates is not None:  # of infinitely many steps each token has one, always with candidates
+        evaluations = sampler.evaluations(length, 1, schedule) if num_steps else length * (1.0 + candidates)
     return Chain(
         num_steps=num_steps,
         candidates=candidates,
         window=window,
-        evaluations=None if candidates is None else expected_events(length, num_steps) * (1 + inside * candidates),
+        evaluations=evaluations,
         nats=cross_entropy(p, q) / length,
         total_variation=min(1.0, float((p - q).abs().sum() / 2)),
     )
 
 
-def _inside(window: tuple[float, float], num_steps: int | None) -> float:
-    """The share of the steps whose time is in the window; of infinitely many 0, since it is not looked at."""
-    steps = num_steps or 0
-    return sum(window[0] <= 1 - step / steps <= window[1] for step in range(steps)) / max(steps, 1)
+def _sampler(num_steps: int, candidates: int | None, window: tuple[float, float]) -> EnergySampler:
+    """Where it has candidates, and what it evaluates; with 0 of them it takes the denoiser's own draw."""
+    return EnergySampler(kind="energy", num_steps=num_steps, candidates=candidates or 1, window=window)

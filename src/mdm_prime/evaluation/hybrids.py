@@ -17,11 +17,27 @@ from torch import Tensor
 
 from mdm_prime.core.energies import Energy, candidates, completion_log_prob, log_partition
 from mdm_prime.core.noise import Noise
-from mdm_prime.core.objectives import Denoiser, autoregressive_loss
+from mdm_prime.core.objectives import Denoiser
 from mdm_prime.core.schedules import Schedule
 from mdm_prime.core.subtokens import Subtokenizer
-from mdm_prime.evaluation.likelihood import Estimate, Kept, Likelihood, estimate, in_parts, weighted_draws
-from mdm_prime.evaluation.measurement import BOUND, Evaluated, Measurement
+from mdm_prime.evaluation.likelihood import (
+    Estimate,
+    Kept,
+    Likelihood,
+    estimate,
+    in_parts,
+    of_sequences,
+    weighted_draws,
+)
+from mdm_prime.evaluation.measurement import (
+    AUTOREGRESSIVE,
+    BOUND,
+    DENOISER,
+    DIFFERENCE,
+    PUBLISHED,
+    Evaluated,
+    Measurement,
+)
 from mdm_prime.networks.modules.energies import WithEnergy
 
 
@@ -31,13 +47,13 @@ class Reported(NamedTuple):
     Attributes:
         published: EDLM's estimate.
         denoiser: the bound of the denoiser by itself.
-        autoregressive: the exact value of the autoregressive model, on the sequences that were drawn; None without one.
-        difference: published - autoregressive, with the standard error of the differences.
+        exact: the given exact values on the sequences that were drawn; None without them.
+        difference: published - exact, with the standard error of the differences.
     """
 
     published: Estimate
     denoiser: Estimate
-    autoregressive: Estimate | None
+    exact: Estimate | None
     difference: Estimate | None
 
 
@@ -53,7 +69,7 @@ def reported(
     seed: int,
     device: torch.device,
     num_candidates: int = 0,
-    autoregressive: Denoiser | None = None,
+    exact: Tensor | None = None,
     report: Callable[[int], None] = lambda done: None,
     kept: Kept | None = None,
     shard_size: int | None = None,
@@ -65,16 +81,17 @@ def reported(
         energy: E.
         num_candidates: of p_theta, from which log Z is estimated (energies.log_partition); 0: it is taken for 0, as it
             is for EDLM-coAR. EDLM-NCE takes 1.
-        autoregressive: whose exact likelihood it is compared with.
+        exact: (N,) float64, -log p of every sequence in nats, by another model that it is compared with.
     """
 
     def losses(x: Tensor, y: Tensor, t: Tensor, noise: Noise) -> Tensor:
         log_p = completion_log_prob(denoiser, x, y, t, subtokenizer)
-        published = -(log_p - energy(x, y, t))
+        published = -(log_p - energy(x, y, t, log_p))
         if num_candidates:
             uniforms = noise.uniform(num_candidates, x.shape[1], dtype=torch.float64)
             others = candidates(denoiser, y, t, uniforms, subtokenizer)
-            energies = torch.stack([energy(other, y, t) for other in others.unbind(1)], 1)
+            each = zip(others.x.unbind(1), others.log_p.unbind(1), strict=True)
+            energies = torch.stack([energy(other, y, t, of_it) for other, of_it in each], 1)
             published = published + log_partition(energies)
         return torch.stack([published.double(), -log_p.double()])
 
@@ -82,22 +99,38 @@ def reported(
     (published, alone), order = draws(
         losses, tokens, subtokenizer, schedule, report=report, kept=kept, shard_size=shard_size
     )
-    exact = difference = None
-    if autoregressive is not None:
-        values = _autoregressive(autoregressive, tokens, subtokenizer, batch_size, device)[torch.from_numpy(order)]
-        exact, difference = estimate(values, tokens, order), estimate(published - values, tokens, order)
-    return Reported(estimate(published, tokens, order), estimate(alone, tokens, order), exact, difference)
+    compared = difference = None
+    if exact is not None:
+        values = (exact / tokens.shape[1])[torch.from_numpy(order)]
+        compared, difference = estimate(values, tokens, order), estimate(published - values, tokens, order)
+    return Reported(estimate(published, tokens, order), estimate(alone, tokens, order), compared, difference)
 
 
 def measurements(
-    given: Evaluated, exact: Callable[[Evaluated], Estimate], num_candidates: int = 0
+    given: Evaluated, exact: Callable[[slice], Tensor], *, num_candidates: int = 0, compared: bool = False
 ) -> dict[str, Measurement]:
-    """Of a model with an energy: as bound what `exact` gives, as published loss EDLM's estimate; see `reported`."""
-    settings = given.settings
+    """Of a model with an energy: as bound an exact value, and apart from it EDLM's estimate; see `reported`.
 
-    def measured(**progress: Any) -> Likelihood:
+    Args:
+        given: see Evaluated.
+        exact: gives -log p, (M,) float64 in nats, of M of the held-out sequences.
+        num_candidates: see `reported`.
+        compared: whether the estimate is compared with what is exact, sequence by sequence.
+    """
+    settings, total = given.settings, len(given.tokens)
+    values: list[Tensor] = []  # of every sequence, once they are known
+
+    def bound(
+        report: Callable[[int], None] = lambda done: None, kept: Kept | None = None, shard_size: int | None = None
+    ) -> Likelihood:
+        values[:] = [in_parts(total, settings.batch_size, exact, report, kept, shard_size)]
+        return of_sequences(values[0], given.tokens)
+
+    def published(**progress: Any) -> Likelihood:
         network = cast(WithEnergy, given.network)
-        estimated = reported(
+        if compared and not values:  # the bound is not asked for, or later
+            bound()
+        found = reported(
             network,
             network.energy,
             given.tokens,
@@ -108,26 +141,18 @@ def measurements(
             seed=settings.seed,
             device=given.device,
             num_candidates=num_candidates,
+            exact=values[0] if compared else None,
             **progress,
         )
-        return Likelihood(exact(given), estimated.published, len(given.tokens))
+        beside = {DENOISER: found.denoiser, AUTOREGRESSIVE: found.exact, DIFFERENCE: found.difference}
+        return Likelihood(
+            found.published,
+            found.published,
+            settings.num_samples,
+            {name: value for name, value in beside.items() if value is not None},
+        )
 
-    return {BOUND: Measurement(settings.num_samples, settings.batch_size, settings.shard_size, measured)}
-
-
-def _autoregressive(
-    network: Denoiser,
-    tokens: NDArray[np.unsignedinteger],
-    subtokenizer: Subtokenizer,
-    batch_size: int,
-    device: torch.device,
-) -> Tensor:
-    """(N,) float64, exact, of each sequence: nats per token."""
-
-    def evaluated(batch: slice) -> Tensor:
-        x = torch.from_numpy(tokens[batch].astype(np.int64)).to(device)
-        with torch.no_grad():
-            return autoregressive_loss(network, x, subtokenizer.mask_id).double().cpu()
-
-    sums: Tensor = in_parts(len(tokens), batch_size, evaluated, lambda done: None, None, None)
-    return torch.div(sums, tokens.shape[1])
+    return {
+        BOUND: Measurement(total, settings.batch_size, settings.shard_size, bound),
+        PUBLISHED: Measurement(settings.num_samples, settings.batch_size, settings.shard_size, published),
+    }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -29,11 +30,15 @@ class Estimate(NamedTuple):
 
 
 class Likelihood(NamedTuple):
-    """The bound and the published loss, from the same draws; both are the value itself where it is exact."""
+    """The bound and the published loss, from the same draws; both are the value itself where it is exact.
+
+    `beside` has what else is from these draws, by names.
+    """
 
     nelbo: Estimate
     joint_loss: Estimate
     num_samples: int
+    beside: Mapping[str, Estimate] = MappingProxyType({})
 
 
 class Kept(Protocol):
@@ -212,14 +217,26 @@ def autoregressive_likelihood(
     shard_size: int | None = None,
 ) -> Likelihood:
     """The exact negative log-likelihood of every sequence of tokens (N, L); the standard error is over sequences."""
+    evaluated = autoregressive_values(network, tokens, start_id, device)
+    return of_sequences(in_parts(len(tokens), batch_size, evaluated, report, kept, shard_size), tokens)
+
+
+def autoregressive_values(
+    network: Denoiser, tokens: NDArray[np.unsignedinteger], start_id: int, device: torch.device
+) -> Callable[[slice], Tensor]:
+    """What gives -log p, (M,) float64 in nats, of M of the sequences tokens (N, L)."""
 
     def evaluated(batch: slice) -> Tensor:
         x = torch.from_numpy(tokens[batch].astype(np.int64)).to(device)
         with torch.no_grad():
             return autoregressive_loss(network, x, start_id).double().cpu()
 
-    sums = in_parts(len(tokens), batch_size, evaluated, report, kept, shard_size)
-    exact = estimate(sums / tokens.shape[1], tokens, np.arange(len(tokens)))
+    return evaluated
+
+
+def of_sequences(values: Tensor, tokens: NDArray[np.unsignedinteger]) -> Likelihood:
+    """From the exact -log p of each sequence, values (N,) in nats, of tokens (N, L)."""
+    exact = estimate(values / tokens.shape[1], tokens, np.arange(len(tokens)))
     return Likelihood(exact, exact, len(tokens))
 
 

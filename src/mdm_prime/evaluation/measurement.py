@@ -17,6 +17,8 @@ from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.models import Evaluation
 
 BOUND, BOUND_TOKENS = "bound", "bound_tokens"  # masks of sub-tokens, of whole tokens
+DENOISER, AUTOREGRESSIVE, DIFFERENCE = "denoiser", "autoregressive", "difference"  # beside EDLM's estimate
+PUBLISHED = "published"  # the published loss, where it is not from the draws of the bound
 
 
 class Evaluated(NamedTuple):

@@ -25,7 +25,7 @@ from mdm_prime.results.samples import SamplesFile
 def likelihoods(config: Config, root: Path, task: str) -> dict[str, list[Row]]:
     """What is saved of each seed of each variant, in nats per token.
 
-    The fields of LikelihoodFile and where the network comes from; and for each order exact_ORDER and
+    The fields of LikelihoodFile, but for `energy`, and where the network comes from; and for each order exact_ORDER and
     exact_ORDER_stderr, with exact_sequences for all of them.
     """
     found: dict[str, list[Row]] = {}
@@ -35,7 +35,7 @@ def likelihoods(config: Config, root: Path, task: str) -> dict[str, list[Row]]:
         if set(saved.exact) != (orders := exact_orders(config, run)):
             again = f"delete it and run the pipeline again: {hints.target(path)}"
             raise UserError(f"{path}: exact: has {_listed(saved.exact)}; should have {_listed(orders)}; {again}")
-        row = {key: value for key, value in saved if key not in ("source", "exact")}
+        row = {key: value for key, value in saved if key not in ("source", "exact", "energy")}
         row |= origin_of(saved.source) | exact_values(saved.exact)
         for value in saved.exact.values():
             row["exact_sequences"] = value.num_sequences

@@ -7,14 +7,8 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from mdm_prime.results.base import Count, Deviation, Nats, Positive, Result, Share
+from mdm_prime.results.likelihood import Value
 from mdm_prime.results.models import Model
-
-
-class Value(Result):
-    """An estimate by draws on held-out sequences."""
-
-    nats: Nats
-    stderr: Deviation
 
 
 class Chain(Result):

@@ -37,13 +37,21 @@ class EnergySampler(SamplerSection):
         return f"{self.kind}-{self.num_steps}-of-{self.candidates}{window}"
 
     def evaluations(self, length: int, num_subtokens: int, schedule: Schedule) -> float:
-        inside = sum(self.inside(1 - step / self.num_steps) for step in range(self.num_steps)) / self.num_steps
-        events = self.num_steps * (1 - (1 - 1 / self.num_steps) ** length)
-        return events * (1 + inside * (self.candidates if self.candidates > 1 else 0))
+        from mdm_prime.samplers.steps import event_probabilities
+
+        events: list[float] = event_probabilities(schedule, self.num_steps, length * num_subtokens).tolist()
+        more = self.candidates if self.candidates > 1 else 0
+        return sum(event * (1 + more * inside) for event, inside in zip(events, self.steps_inside(), strict=True))
 
     def inside(self, t: float) -> bool:
         """Whether there are candidates at this time."""
         return self.window[0] <= t <= self.window[1]
+
+    def steps_inside(self) -> list[bool]:
+        """The same for the time of each step."""
+        from mdm_prime.samplers.steps import step_times
+
+        return [self.inside(t) for t in step_times(self.num_steps)[:-1].tolist()]
 
     def draw(self, given: SamplerInput) -> Samples:
         from mdm_prime.samplers import energy_steps

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mdm_prime.core.draws import draw_tokens
-from mdm_prime.core.energies import Energy, candidates, log_weights
+from mdm_prime.core.energies import Candidates, Energy, candidates, log_weights
 from mdm_prime.core.noise import ExampleNoise
 from mdm_prime.core.samples import SamplerInput, Samples
 from mdm_prime.samplers.exact import ancestral_events, number_of_events, sample_seeds
@@ -53,16 +53,18 @@ def energy_sample(
         rows = (count > number).nonzero().squeeze(1)
         event = events.number[rows] == number
         t = events.time[rows].masked_fill(~event, -1.0).flatten(1).amax(1)
+        moments = t.tolist()  # all of them at once: the device is waited for
         if given.record is not None:
-            given.record(float(t.max()), y)
-        used = torch.tensor([inside(float(time)) for time in t], device=y.device)
+            given.record(max(moments), y)
         x = torch.empty(y[rows].shape[:2], dtype=torch.long, device=y.device)
-        for chosen, k in ((~used, 1), (used, num_candidates)):
-            if chosen.any():
-                some = rows[chosen]
-                drawn = candidates(given.network, y[some], t[chosen].float(), uniforms[some, 1 : k + 1], subtokenizer)
-                first = uniforms[some, 0, 0]
-                x[chosen] = _choose(energy, drawn, y[some], t[chosen].float(), first, temperature)
+        for asked, k in ((False, 1), (True, num_candidates)):
+            places = [place for place, moment in enumerate(moments) if inside(moment) == asked]
+            if places:
+                at = torch.tensor(places, device=y.device)
+                some, state = rows[at], (y[rows[at]], t[at].float())
+                where = event[at].any(-1) if k == 1 else None  # an energy reads whole sequences
+                drawn = candidates(given.network, *state, uniforms[some, 1 : k + 1], subtokenizer, where)
+                x[at] = _choose(energy, drawn, *state, uniforms[some, 0, 0], temperature)
                 nfe[some] += 1 + (k if k > 1 else 0)
         y[rows] = torch.where(event, subtokenizer.encode(x), y[rows])
     if given.record is not None:
@@ -70,10 +72,11 @@ def energy_sample(
     return Samples(subtokenizer.decode(y), nfe)
 
 
-def _choose(energy: Energy, x: Tensor, y: Tensor, t: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
-    """One of the candidates x (B, k, L) of each state, by uniform numbers (B,): (B, L)."""
-    if x.shape[1] == 1:
-        return x[:, 0]
-    energies = torch.stack([energy(candidate, y, t) for candidate in x.unbind(1)], 1)
+def _choose(energy: Energy, drawn: Candidates, y: Tensor, t: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+    """One of the k candidates of each state, by uniform numbers (B,): (B, L)."""
+    if drawn.x.shape[1] == 1:
+        return drawn.x[:, 0]
+    each = zip(drawn.x.unbind(1), drawn.log_p.unbind(1), strict=True)
+    energies = torch.stack([energy(x, y, t, log_p) for x, log_p in each], 1)
     winner = draw_tokens(log_weights(energies, temperature), uniforms)
-    return x[torch.arange(len(x), device=x.device), winner]
+    return drawn.x[torch.arange(len(winner), device=winner.device), winner]

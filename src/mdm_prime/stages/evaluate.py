@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,14 +16,23 @@ from mdm_prime.core.orders import ORDERS
 from mdm_prime.errors import UserError
 from mdm_prime.evaluation import likelihood
 from mdm_prime.evaluation.likelihood import Estimate, Likelihood
-from mdm_prime.evaluation.measurement import BOUND, BOUND_TOKENS, Evaluated, Measurement
+from mdm_prime.evaluation.measurement import (
+    AUTOREGRESSIVE,
+    BOUND,
+    BOUND_TOKENS,
+    DENOISER,
+    DIFFERENCE,
+    PUBLISHED,
+    Evaluated,
+    Measurement,
+)
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.runs import Run
 from mdm_prime.experiment.sections.model_kinds import EVALUATION
 from mdm_prime.experiment.sections.models import Evaluation
 from mdm_prime.progress import progress
 from mdm_prime.results.base import MOST_NATS
-from mdm_prime.results.likelihood import LikelihoodFile, OfSequences
+from mdm_prime.results.likelihood import LikelihoodFile, OfEnergy, OfSequences, Value
 from mdm_prime.results.models import Facts
 from mdm_prime.stages import launch, shards
 from mdm_prime.stages.networks import Loaded, load, tags
@@ -114,7 +124,7 @@ def measurements(
 def estimates_of(run: Run, found: Mapping[str, Likelihood]) -> dict[str, Estimate]:
     """By name, in nats per token."""
     bound = found[BOUND]
-    estimates = {"bound": bound.nelbo, "published": bound.joint_loss}
+    estimates = {"bound": bound.nelbo, "published": found.get(PUBLISHED, bound).joint_loss}
     if run.num_subtokens == 1 and run.model.exact_order is None:
         estimates["bound_tokens"] = bound.nelbo  # the same masks
     elif BOUND_TOKENS in found:
@@ -130,21 +140,29 @@ def exact_of(run: Run, found: Mapping[str, Likelihood]) -> dict[str, Likelihood]
 
 def saved(run: Run, facts: Facts, found: Mapping[str, Likelihood], estimates: Mapping[str, Estimate]) -> LikelihoodFile:
     """The result file; nats per token."""
-    bound, whole = found[BOUND], estimates.get("bound_tokens")
+    bound, whole, published = found[BOUND], estimates.get("bound_tokens"), estimates["published"]
     return LikelihoodFile(
         **facts.of_network(),
         num_samples=bound.num_samples,
         nelbo=bound.nelbo.mean,
         nelbo_stderr=bound.nelbo.stderr,
-        joint_loss=bound.joint_loss.mean,
-        joint_loss_stderr=bound.joint_loss.stderr,
+        joint_loss=published.mean,
+        joint_loss_stderr=published.stderr,
         bound_tokens=whole.mean if whole else None,
         bound_tokens_stderr=whole.stderr if whole else None,
         exact={
             name: OfSequences(nll=value.nelbo.mean, nll_stderr=value.nelbo.stderr, num_sequences=value.num_samples)
             for name, value in exact_of(run, found).items()
         },
+        energy=_of_energy(found[PUBLISHED]) if run.parts else None,
     )
+
+
+def _of_energy(found: Likelihood) -> OfEnergy:
+    """What a model with an energy has beside its published loss."""
+    values: dict[str, Any] = dict.fromkeys((DENOISER, AUTOREGRESSIVE, DIFFERENCE))
+    values |= {name: Value(nats=value.mean, stderr=value.stderr) for name, value in found.beside.items()}
+    return OfEnergy(num_samples=found.num_samples, **values)
 
 
 def in_usual_units(run: Run, estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mdm_prime.evaluation import hybrids
 from mdm_prime.evaluation.chains import Enumerated
-from mdm_prime.evaluation.likelihood import Estimate, estimate
 from mdm_prime.evaluation.measurement import Evaluated, Measurement
 from mdm_prime.networks.modules.energies import LearntEnergy
 
@@ -19,12 +20,14 @@ def measurements(given: Evaluated) -> dict[str, Measurement]:
 
     Z is the sum over all sequences. As published loss EDLM's estimate, with one candidate for log Z.
     """
-    return hybrids.measurements(given, _in_one_step, num_candidates=1)
-
-
-def _in_one_step(given: Evaluated) -> Estimate:
     network, length = cast(LearntEnergy, given.network), given.tokens.shape[1]
-    model = Enumerated(network, given.subtokenizer, length, network.energy, given.device)
-    log_q = model.coupled(tuple(range(length)), 1.0).log()
-    values = -log_q[torch.from_numpy(given.tokens.astype(np.int64)).unbind(1)] / length
-    return estimate(values, given.tokens, np.arange(len(given.tokens)))
+
+    @cache
+    def log_q() -> Tensor:
+        model = Enumerated(network, given.subtokenizer, length, network.energy, given.device)
+        return model.coupled(tuple(range(length)), 1.0).log()
+
+    def in_one_step(batch: slice) -> Tensor:
+        return -log_q()[torch.from_numpy(given.tokens[batch].astype(np.int64)).unbind(1)]
+
+    return hybrids.measurements(given, in_one_step, num_candidates=1)

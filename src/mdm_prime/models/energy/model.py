@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast
 from mdm_prime.experiment.sections.base import Name
 from mdm_prime.experiment.sections.model_kinds import ModelSection
 from mdm_prime.experiment.shape import Shape
+from mdm_prime.models.energy.parts import check_parts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from mdm_prime.experiment.sections.networks import NetworkSection
     from mdm_prime.networks.dit import DiTNetwork
 
-MOST_SEQUENCES = 4096  # V^L: what its likelihood is known by is their enumeration
+MOST_SEQUENCES = 4096  # V^L that are enumerated: what its likelihood is known by
 
 
 class EnergyModel(ModelSection):
@@ -38,13 +39,7 @@ class EnergyModel(ModelSection):
         return ()
 
     def check(self, run: Run) -> None:
-        part = run.parts["denoiser"]
-        if part.model.kind != "masked" or part.num_subtokens > 1:
-            raise ValueError(f"model.denoiser: is {part.variant}; should be of model masked with one sub-token")
-        if run.permutation is not None:
-            raise ValueError(f"permutation: is {run.permutation}; should be null for the model energy")
-        if run.num_subtokens > 1:
-            raise ValueError(f"num_subtokens: is {run.num_subtokens}; should be 1 for the model energy")
+        check_parts(run, {"denoiser": "masked"})
         if run.network.kind != "dit":
             raise ValueError(f"network.kind: is {run.network.kind}; should be dit for the model energy")
         if run.vocab_size**run.length > MOST_SEQUENCES:

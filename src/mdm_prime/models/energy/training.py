@@ -28,7 +28,7 @@ def loss(run: Run) -> Loss:
         hidden = schedule.mask_probability(t.double())
         y = mask_independently(subtokenizer.encode(x), hidden, subtokenizer.mask_id, noise)
         uniforms = noise.uniform(1, x.shape[1], dtype=torch.float64)
-        other = candidates(model, y, t, uniforms, subtokenizer).squeeze(1)
+        other = candidates(model, y, t, uniforms, subtokenizer).x.squeeze(1)
         return noise_contrastive_loss(model.energy(x, y, t), model.energy(other, y, t))
 
     return of

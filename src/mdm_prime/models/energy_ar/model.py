@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from mdm_prime.experiment.sections.base import Name
 from mdm_prime.experiment.sections.model_kinds import ModelSection
 from mdm_prime.experiment.shape import Shape
+from mdm_prime.models.energy.parts import check_parts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,14 +38,7 @@ class AutoregressiveEnergyModel(ModelSection):
         return ()
 
     def check(self, run: Run) -> None:
-        for key, kind in {"denoiser": "masked", "autoregressive": "autoregressive"}.items():
-            part = run.parts[key]
-            if part.model.kind != kind or part.num_subtokens > 1:
-                raise ValueError(f"model.{key}: is {part.variant}; should be of model {kind} with one sub-token")
-        if run.permutation is not None:
-            raise ValueError(f"permutation: is {run.permutation}; should be null for the model energy_ar")
-        if run.num_subtokens > 1:
-            raise ValueError(f"num_subtokens: is {run.num_subtokens}; should be 1 for the model energy_ar")
+        check_parts(run, {"denoiser": "masked", "autoregressive": "autoregressive"})
 
     def assemble(self, parts: Mapping[str, nn.Module], network: NetworkSection, shape: Shape) -> nn.Module:
         from mdm_prime.core.subtokens import Subtokenizer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +20,19 @@ class WithEnergy(nn.Module):
         super().__init__()
         self.denoiser = denoiser
 
-    def forward(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
-        """The denoiser's logits (N, V); see core.objectives.Denoiser."""
-        logits: Tensor = self.denoiser(y, t, where)
-        return logits
+    @property
+    def logits_layer(self) -> nn.Linear | None:
+        """The denoiser's: see core.objectives.HeadedDenoiser; None for one that has none."""
+        layer: nn.Linear | None = getattr(self.denoiser, "logits_layer", None)
+        return layer
 
-    def energy(self, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
-        """E (B,) of tokens x (B, L) beside their state y (B, L, 1) at times t (B,)."""
+    def forward(self, y: Tensor, t: Tensor, where: Tensor, **options: Any) -> Tensor:
+        """What the denoiser gives; see core.objectives.Denoiser."""
+        found: Tensor = self.denoiser(y, t, where, **options)
+        return found
+
+    def energy(self, x: Tensor, y: Tensor, t: Tensor, log_p: Tensor | None = None) -> Tensor:
+        """E (B,) of tokens x (B, L) beside their state y (B, L, 1) at times t (B,); log_p of x, if it is known."""
         raise NotImplementedError
 
 
@@ -38,9 +44,9 @@ class AutoregressiveEnergy(WithEnergy):
         self.autoregressive = autoregressive
         self.subtokenizer = subtokenizer
 
-    def energy(self, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
+    def energy(self, x: Tensor, y: Tensor, t: Tensor, log_p: Tensor | None = None) -> Tensor:
         networks = cast(Denoiser, self.denoiser), cast(Denoiser, self.autoregressive)
-        return autoregressive_energy(*networks, x, y, t, self.subtokenizer)
+        return autoregressive_energy(*networks, x, y, t, self.subtokenizer, log_p)
 
 
 class LearntEnergy(WithEnergy):
@@ -62,7 +68,7 @@ class LearntEnergy(WithEnergy):
         nn.init.zeros_(last.weight)  # E = 0, Z = 1: the denoiser by itself
         nn.init.zeros_(last.bias)
 
-    def energy(self, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
+    def energy(self, x: Tensor, y: Tensor, t: Tensor, log_p: Tensor | None = None) -> Tensor:
         pairs = torch.cat([y, x[..., None]], -1)
         hidden = self.trunk(pairs, t, torch.ones_like(x, dtype=torch.bool), hidden=True)
         scores: Tensor = self.score(hidden.view(*x.shape, -1).mean(1))
