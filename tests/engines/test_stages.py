@@ -126,7 +126,12 @@ EXPECTED: dict[str, set[str]] = {
     "mdm_prime.reporting.figures.*": {"{name}"},
     "mdm_prime.reporting.claims.*": {"table_claims"},
     "mdm_prime.reporting.rules.*": {"table_claims"},
-    "mdm_prime.reporting.text_models": {"table_claims", "figure_perplexity_vs_subtokens"},
+    "mdm_prime.reporting.text_models": {
+        "table_text_perplexity",
+        "metrics",
+        "table_claims",
+        "figure_perplexity_vs_subtokens",
+    },
     "mdm_prime.reporting.report.*": set(),
     "mdm_prime.reporting.readme": set(),
     "mdm_prime.reporting.reference": set(),
