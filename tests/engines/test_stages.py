@@ -133,7 +133,7 @@ EXPECTED: dict[str, set[str]] = {
         "figure_perplexity_vs_subtokens",
     },
     "mdm_prime.reporting.report.*": set(),
-    "mdm_prime.reporting.readme": set(),
+    "mdm_prime.reporting.pages": set(),
     "mdm_prime.reporting.reference": set(),
 }
 

@@ -33,7 +33,7 @@ class StageVerb(NamedTuple):
     summary: str
 
 
-REFERENCE = Path("results/reference")  # from which the README has its tables
+REFERENCE = Path("results/reference")
 TASK = ("TASK", "such as text or digits")
 IMAGES = ("TASK", "such as digits")
 RUN = ("TASK/VARIANT/seedN", "such as text/l4/seed0")
@@ -321,14 +321,13 @@ def _check_reference(options: argparse.Namespace) -> int:
 
 
 def _keep_reference(options: argparse.Namespace) -> None:
-    from mdm_prime.reporting import readme
+    from mdm_prime.reporting import pages
     from mdm_prime.stages.reference import keep_reference
 
     loaded = config.load(options.params)
     engines.check_made(loaded, options.results, options.params)
     keep_reference(loaded, options.results, options.reference)
-    if options.reference == REFERENCE:
-        readme.update(Path("README.md"), REFERENCE)
+    pages.update(options.reference)
 
 
 def _pipeline(options: argparse.Namespace) -> None:

@@ -1,11 +1,11 @@
-"""The tables and claims on the README's first screen are those of the reference run."""
+"""The tables and claims of README and of the page of systems are those of the reference runs."""
 
 from pathlib import Path
 
 import pytest
 
 from mdm_prime.errors import UserError
-from mdm_prime.reporting import readme
+from mdm_prime.reporting import pages
 from mdm_prime.reporting.claim import claims
 from mdm_prime.reporting.records import read_table
 from mdm_prime.reporting.rules.general import estimate
@@ -17,8 +17,13 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 REFERENCE = PROJECT / "results" / "reference"
 
 
+FIRST, _ = pages.PAGES
+BLOCKS = [(page, name) for page in pages.PAGES for name in page.blocks]
+
+
 def block(name: str) -> str:
-    return README.partition(readme.BEGIN.format(name))[2].partition(readme.END.format(name))[0]
+    begin, end = pages.BEGIN.format(name, FIRST.reference), pages.END.format(name)
+    return README.partition(begin)[2].partition(end)[0]
 
 
 def rows_of(name: str) -> list[list[str]]:
@@ -27,9 +32,11 @@ def rows_of(name: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
-def test_the_readme_has_what_the_reference_run_found() -> None:
-    """To mend it: `readme.update(Path("README.md"), Path("results/reference"))`, or `make reference`."""
-    assert readme.with_results(README, REFERENCE) == README
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.path.name)
+def test_a_page_has_what_its_reference_run_found(page: pages.Page) -> None:
+    """To mend it: `pages.update(Path("results/reference"))`, or `make reference`."""
+    text = (PROJECT / page.path).read_text(encoding="utf-8")
+    assert pages.with_results(page, text, PROJECT / page.reference) == text
 
 
 def test_the_headline_claims_with_verdicts_and_a_link() -> None:
@@ -80,16 +87,19 @@ def test_several_seeds_are_shown_as_their_mean() -> None:
     assert row[2] == f"{sum(distances) / len(distances):.2f}"
 
 
-def test_a_changed_verdict_is_written(tmp_path: Path) -> None:
-    readme_file = tmp_path / "README.md"
-    readme_file.write_text(README.replace("**refuted**", "**nobody knows**"), encoding="utf-8")
-    assert readme_file.read_text(encoding="utf-8") != README
-    readme.update(readme_file, REFERENCE)
-    assert readme_file.read_text(encoding="utf-8") == README
+def test_a_changed_verdict_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").symlink_to(PROJECT / "results")
+    readme = tmp_path / "README.md"
+    readme.write_text(README.replace("**refuted**", "**nobody knows**"), encoding="utf-8")
+    assert readme.read_text(encoding="utf-8") != README
+    pages.update(FIRST.reference)  # the other page is not there, and not of this run
+    assert readme.read_text(encoding="utf-8") == README
 
 
-@pytest.mark.parametrize("name", readme.BLOCKS)
-def test_without_its_place_nothing_is_written(name: str) -> None:
-    without = README.replace(readme.BEGIN.format(name), "")
-    with pytest.raises(UserError, match=rf"README\.md: needs one line '<!-- {name}:"):
-        readme.with_results(without, REFERENCE)
+@pytest.mark.parametrize(("page", "name"), BLOCKS, ids=lambda value: getattr(value, "path", value))
+def test_without_its_place_nothing_is_written(page: pages.Page, name: str) -> None:
+    text = (PROJECT / page.path).read_text(encoding="utf-8")
+    without = text.replace(pages.BEGIN.format(name, page.reference), "")
+    with pytest.raises(UserError, match=rf"{page.path}: needs one line '<!-- {name}:"):
+        pages.with_results(page, without, PROJECT / page.reference)

@@ -1,4 +1,4 @@
-"""What the README's first screen has from results/reference: the tables of text and of digits, and the headline claims.
+"""What pages have from reference runs: README tables and headline claims, docs/systems.md its table.
 
 Each stands between two comments and is written by keep-reference.
 """
@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
 from mdm_prime.errors import UserError
 from mdm_prime.files import write_text
 from mdm_prime.reporting.claim import claims
 from mdm_prime.reporting.records import Row, read_table
 from mdm_prime.reporting.rules.general import estimate
-from mdm_prime.reporting.text_models import EXACT, best_column
+from mdm_prime.reporting.text_models import EXACT, ONE_STEP, best_column
 
-BEGIN, END = "<!-- {}: from results/reference -->", "<!-- end of {} -->"
+BEGIN, END = "<!-- {}: from {} -->", "<!-- end of {} -->"
 ALL = "All {} claims and their evidence ({}): [results/reference/tables/claims.md](results/reference/tables/claims.md)."
 CLAIMS = {
     "claim": "claim",
@@ -28,24 +29,27 @@ CLAIMS = {
     "our_value": "ours",
     "verdict": "verdict",
 }
+KINDS = {"no": "", "yes": " (exact)", ONE_STEP: " (exact if drawn in one step; of more steps none is known)"}
 TRAINED = {"joint_loss": "the published loss", "nelbo": "the valid bound", "exact likelihood": "its likelihood"}
 
 
-def update(readme: Path, reference: Path) -> None:
-    """Writes the README with what a reference run found."""
-    write_text(readme, with_results(readme.read_text(encoding="utf-8"), reference))
+def update(reference: Path) -> None:
+    """Writes the page of a reference run, if there is one, with what it found."""
+    for page in PAGES:
+        if page.reference == reference:
+            write_text(page.path, with_results(page, page.path.read_text(encoding="utf-8"), reference))
 
 
-def with_results(readme: str, reference: Path) -> str:
-    """The text with every block of BLOCKS made anew. Raises UserError without the two lines of one."""
-    for name, block in BLOCKS.items():
-        begin, end = BEGIN.format(name), END.format(name)
-        before, found, rest = readme.partition(f"{begin}\n")
+def with_results(page: Page, text: str, reference: Path) -> str:
+    """The text of a page with every block made anew. Raises UserError without the two lines of one."""
+    for name, block in page.blocks.items():
+        begin, end = BEGIN.format(name, page.reference), END.format(name)
+        before, found, rest = text.partition(f"{begin}\n")
         _, closed, after = rest.partition(end)
         if not (found and closed):
-            raise UserError(f"README.md: needs one line {begin!r} and, below it, one {end!r}")
-        readme = f"{before}{begin}\n{block(reference)}{end}{after}"
-    return readme
+            raise UserError(f"{page.path}: needs one line {begin!r} and, below it, one {end!r}")
+        text = f"{before}{begin}\n{block(reference)}{end}{after}"
+    return text
 
 
 def text(reference: Path) -> str:
@@ -121,7 +125,42 @@ def headlines(reference: Path) -> str:
     return f"{markdown(CLAIMS.values(), lines)}\n{ALL.format(len(rows), counted)}\n"
 
 
-BLOCKS: dict[str, Callable[[Path], str]] = {"text": text, "digits": digits, "claims": headlines}
+def systems(reference: Path) -> str:
+    """One row for each variant of text: its bounds, and its published loss where it is another number."""
+    heads = ["model", "variant", "training tokens", "valid bound", "valid bound, whole tokens masked"]
+    heads += ["published loss, where it is another number"]
+    lines = []
+    for row in read_table(reference, "text_perplexity"):
+        if row["seed"] != "mean":
+            continue
+        several = row["num_subtokens"] > 1
+        lines.append(
+            [
+                row["model"],
+                f"`{row['variant']}`",
+                f"{row['train_tokens']:,}",
+                f"{_measured(row, 'ppl_bound')}{KINDS[row['exact']]}",
+                _measured(row, "ppl_bound_tokens") if several else None,
+                _measured(row, "published_loss_ppl")
+                if several and row["published_loss_ppl"] != row["ppl_bound"]
+                else None,
+            ]
+        )
+    return markdown(heads, lines)
+
+
+class Page(NamedTuple):
+    """A page with blocks that are made of the tables of a reference run."""
+
+    path: Path
+    reference: Path
+    blocks: dict[str, Callable[[Path], str]]
+
+
+PAGES = (
+    Page(Path("README.md"), Path("results/reference"), {"text": text, "digits": digits, "claims": headlines}),
+    Page(Path("docs/systems.md"), Path("results/reference-systems"), {"systems": systems}),
+)
 
 
 def markdown(heads: Iterable[str], lines: Iterable[Iterable[object]]) -> str:
