@@ -46,8 +46,8 @@ class _DigitLosses(Function):
         missing = math.prod(sizes) - ctx.vocab_size
         grid = F.pad(log_probs, (0, missing), value=excluded) if missing else log_probs.contiguous()
         losses, kept = log_probs.new_zeros(digits.shape), list[Tensor]()
-        places = wanted.T.nonzero()[:, 1].split(wanted.sum(0).tolist())  # of all digits at once: a GPU waits for it
-        for j, (axes, rows) in enumerate(zip(_axes(grid, sizes), places, strict=True)):
+        for j, axes in enumerate(_axes(grid, sizes)):
+            rows = wanted[:, j].nonzero().squeeze(1)
             digit = digits[rows, j]
             summed = axes[rows, :, digit].flatten(1).clamp_(min=excluded)
             shares = summed.softmax(-1)
