@@ -17,10 +17,9 @@ from mdm_prime.evaluation.hybrids import reported
 from mdm_prime.evaluation.likelihood import autoregressive_likelihood, autoregressive_values, masked_likelihood
 from mdm_prime.evaluation.measurement import BOUND, PUBLISHED, Evaluated
 from mdm_prime.experiment.sections.models import Evaluation
-from mdm_prime.experiment.shape import Shape
 from mdm_prime.models.energy_ar import evaluation as energy_ar
-from mdm_prime.networks.dit import DiTNetwork
 from mdm_prime.networks.modules.energies import AutoregressiveEnergy
+from small_networks import random_dit
 
 V, L = 5, 4
 SUBTOKENIZER = Subtokenizer(V, 1)
@@ -30,15 +29,7 @@ TOKENS = np.random.default_rng(0).integers(0, V, (400, L)).astype(np.uint8)
 
 @pytest.fixture(scope="module")
 def autoregressive():
-    """With random weights everywhere, so that every token depends on those before it."""
-    torch.manual_seed(0)
-    section = DiTNetwork(
-        kind="dit", width=16, blocks=1, heads=2, conditioning_width=8, dropout=0.0, time_conditioning=False
-    )
-    network = section.build(Shape(base=V, num_subtokens=1, vocab_size=V, length=L, channels=1, causal=True))
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.25)
-    return network.eval()
+    return random_dit(V, L, causal=True)
 
 
 @pytest.mark.parametrize("schedule", [linear(), cosine()])

@@ -7,32 +7,20 @@ import torch
 
 from mdm_prime.core.objectives import sequence_losses
 from mdm_prime.core.subtokens import Subtokenizer
-from mdm_prime.experiment.shape import Shape
-from mdm_prime.networks.dit import DiTNetwork
 from mdm_prime.networks.modules.energies import AutoregressiveEnergy, LearntEnergy
+from small_networks import random_dit
 
 V, L = 5, 4
 SUBTOKENIZER = Subtokenizer(V, 1)
 
 
-def network(causal=False):
-    torch.manual_seed(0)
-    section = DiTNetwork(
-        kind="dit", width=16, blocks=1, heads=2, conditioning_width=8, dropout=0.0, time_conditioning=False
-    )
-    built = section.build(Shape(base=V, num_subtokens=1, vocab_size=V, length=L, channels=1, causal=causal))
-    for parameter in built.parameters():
-        torch.nn.init.normal_(parameter, std=0.25)
-    return built.eval()
-
-
 @pytest.mark.parametrize("with_energy", [
-    lambda denoiser: AutoregressiveEnergy(denoiser, network(causal=True), SUBTOKENIZER),
-    lambda denoiser: LearntEnergy(denoiser, network(), 16),
+    lambda denoiser: AutoregressiveEnergy(denoiser, random_dit(V, L, causal=True), SUBTOKENIZER),
+    lambda denoiser: LearntEnergy(denoiser, random_dit(V, L), 16),
 ])  # fmt: skip
 def test_its_losses_do_not_make_all_logits_at_once(with_energy):
     """It hands out the denoiser's head, which is then never called itself."""
-    denoiser = network()
+    denoiser = random_dit(V, L)
     model, calls = with_energy(denoiser), []
     assert model.logits_layer is denoiser.head
     denoiser.head.register_forward_hook(lambda *_: calls.append(1))

@@ -29,7 +29,11 @@ CLAIMS = {
     "our_value": "ours",
     "verdict": "verdict",
 }
-KINDS = {"no": "", "yes": " (exact)", ONE_STEP: " (exact if drawn in one step; of more steps none is known)"}
+EXACTNESS = {  # by the column `exact`: what is said behind a value
+    "no": "",
+    "yes": " (exact)",
+    ONE_STEP: " (exact if drawn in one step; of more steps none is known)",
+}
 TRAINED = {"joint_loss": "the published loss", "nelbo": "the valid bound", "exact likelihood": "its likelihood"}
 
 
@@ -40,16 +44,16 @@ def update(reference: Path) -> None:
             write_text(page.path, with_results(page, page.path.read_text(encoding="utf-8"), reference))
 
 
-def with_results(page: Page, text: str, reference: Path) -> str:
+def with_results(page: Page, content: str, reference: Path) -> str:
     """The text of a page with every block made anew. Raises UserError without the two lines of one."""
     for name, block in page.blocks.items():
         begin, end = BEGIN.format(name, page.reference), END.format(name)
-        before, found, rest = text.partition(f"{begin}\n")
+        before, found, rest = content.partition(f"{begin}\n")
         _, closed, after = rest.partition(end)
         if not (found and closed):
             raise UserError(f"{page.path}: needs one line {begin!r} and, below it, one {end!r}")
-        text = f"{before}{begin}\n{block(reference)}{end}{after}"
-    return text
+        content = f"{before}{begin}\n{block(reference)}{end}{after}"
+    return content
 
 
 def text(reference: Path) -> str:
@@ -139,7 +143,7 @@ def systems(reference: Path) -> str:
                 row["model"],
                 f"`{row['variant']}`",
                 f"{row['train_tokens']:,}",
-                f"{_measured(row, 'ppl_bound')}{KINDS[row['exact']]}",
+                f"{_measured(row, 'ppl_bound')}{EXACTNESS[row['exact']]}",
                 _measured(row, "ppl_bound_tokens") if several else None,
                 _measured(row, "published_loss_ppl")
                 if several and row["published_loss_ppl"] != row["ppl_bound"]
