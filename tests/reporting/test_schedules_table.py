@@ -130,8 +130,9 @@ def test_schedules_that_are_chosen_agree_or_not(
 def test_two_masks_are_judged_by_as_many_passes_with_one(
     tmp_path: Path, scale: config.Config, tokens: int, long: float, verdict: str, learnt: bool
 ) -> None:
-    """Others of one mask are as good as the long one, and do not stand for it."""
-    write(tmp_path, scale, {"two": 2.8, "learnt": 2.8, "l1": 2.8, "timed": long})
+    """Others of one mask do not stand for the long one; the other schedule, with two masks, is on its other side."""
+    judged, other = ("learnt", "two") if learnt else ("two", "learnt")
+    write(tmp_path, scale, {judged: 2.8, other: 2 * long - 2.8, "l1": 2.8, "timed": long})
     found = tables(tmp_path, scale)
     (timed,) = (row for row in found["schedules"] if row["variant"] == "timed")
     timed["train_tokens"] = tokens
