@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from mdm_prime.experiment import config
 from mdm_prime.reporting import declared, drawing
@@ -60,6 +61,30 @@ def test_idle_steps_of_another_schedule_are_named() -> None:
     assert [named["cosine"], named["polynomial 3"]] == others
     markers = [bars[0].get_marker() for bars in axes.containers]
     assert len(set(markers)) == len(markers)
+
+
+def test_a_bound_and_two_kinds_of_exact_values_look_different() -> None:
+    """As the legend says."""
+    drawn_figure = drawn("systems")
+    (axes,) = drawn_figure.axes
+    points = {(float(bar[0].get_xdata()[0]), int(bar[0].get_ydata()[0])): look(bar[0]) for bar in axes.containers}
+    found: dict[str, set[tuple[object, ...]]] = {}
+    means = [row for row in read_table(KEPT, "text_perplexity") if row["seed"] == "mean"]
+    for place, row in enumerate(means):
+        found.setdefault(row["exact"], set()).add(points[row["ppl_bound"], place])
+    filled = {"yes": ("D", drawing.BLACK), "one step": ("*", drawing.GRAY), "no": ("o", drawing.BLUE)}
+    assert found == {exact: {(marker, color, color)} for exact, (marker, color) in filled.items()}
+    (legend,) = drawn_figure.legends
+    shown = {
+        text.get_text(): look(handle) for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)
+    }
+    names = {"yes": "exact likelihood", "one step": "exact, if drawn in one step", "no": drawing.VALID_BOUND}
+    assert {exact: {shown[name]} for exact, name in names.items()} == found
+
+
+def look(line: Line2D) -> tuple[object, ...]:
+    """Marker, colour, and what the marker is filled with."""
+    return line.get_marker(), line.get_color(), line.get_markerfacecolor()
 
 
 def test_a_line_for_each_model_and_its_values(tmp_path: Path) -> None:
