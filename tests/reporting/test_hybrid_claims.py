@@ -76,8 +76,11 @@ def test_other_numbers_give_other_verdicts(scale: tuple[Config, Path]) -> None:
     assert [claim.rule(tables).verdict for claim in CLAIMS] == [
         REFUTED, NOT_TESTABLE, NOT_TESTABLE, NOT_TESTABLE, REFUTED, REFUTED
     ]  # fmt: skip
+    assert CLAIMS[0].rule(tables).our_value == "2.0000 and 0.8000 nats, both exact (known_entropy)"
     far = made(scale, {"difference": {"nats": 0.3, "stderr": 0.001}, "enumeration": None}, worse)
     assert CLAIMS[0].rule(far).verdict == REFUTED
+    of_draws = "1.0010 against 1.0000 nats, difference 0.30000 ± 0.00100 (known_entropy, seed 0)"
+    assert CLAIMS[0].rule(far).our_value == of_draws
     vague = made(scale, {"difference": {"nats": 0.3, "stderr": 0.2}, "enumeration": None}, worse)
     assert CLAIMS[0].rule(vague).verdict == NOT_TESTABLE
     near = made(scale, {"enumeration": None}, worse)
