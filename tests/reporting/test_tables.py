@@ -159,6 +159,19 @@ def test_paper_values_are_matched_by_model_and_subtokens(finished: Tree) -> None
     assert {row["exact"] for row in rows_of(finished, "text_perplexity", variant="arm")} == {"yes"}
 
 
+def test_exact_in_one_step_is_told_from_exact(tmp_path: Path) -> None:
+    """Of the samples of a model of parts in more steps no exact value is known."""
+    coar = {"model": {"kind": "energy_ar", "denoiser": "l1", "autoregressive": "arm"}}
+    coar |= {"samplers": [{"kind": "energy", "num_steps": 2}]}
+    tree = make_tree(tmp_path, {"text.models": ["l1", "arm", "coar"], "text.variants.coar": coar})
+    rows = table.build("text_perplexity", tree.config, tree.root).rows
+    assert {row["variant"]: (row["exact"], row["objective"]) for row in rows if row["seed"] == "mean"} == {
+        "l1": ("no", "joint_loss"),
+        "arm": ("yes", "exact likelihood"),
+        "coar": ("one step", "joint_loss"),
+    }
+
+
 def test_what_is_counted_stands_beside_the_networks(finished: Tree) -> None:
     for name, ppl in COUNTED_PPL.items():
         row = one(finished, "text_perplexity", model=name)
