@@ -95,8 +95,8 @@ class BlockDiT(DiT):
             raise ValueError(
                 f"{known} clean and {noised} noised tokens; each should be blocks of {self.block_size} tokens"
             )
-        starts = (past, past + known), (first, first + noised)
-        positions = torch.cat([torch.arange(*ends, device=y.device) for ends in starts])
+        spans = (past, past + known), (first, first + noised)
+        positions = torch.cat([torch.arange(*ends, device=y.device) for ends in spans])
         conditioning = self._conditioning(t, known, noised)
         angles = tuple(part[positions] for part in rotary_angles(self.length, self.head_width, y.device))
         alone = known == 0 and noised == self.block_size  # one block, which sees all there is
