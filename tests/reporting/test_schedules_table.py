@@ -136,7 +136,21 @@ def test_two_masks_are_judged_by_as_many_passes_with_one(
     found = tables(tmp_path, scale)
     (timed,) = (row for row in found["schedules"] if row["variant"] == "timed")
     timed["train_tokens"] = tokens
-    assert schedules.lower_at_equal_passes(learnt)(found).verdict == verdict
+    assert schedules.lower_at_equal_passes(2, learnt)(found).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("masks", "tokens", "verdict"), [(4, 390, REPRODUCED), (4, 401, NOT_TESTABLE), (2, 190, NOT_TESTABLE)]
+)
+def test_the_number_of_masks_says_how_many_passes_are_equal(
+    tmp_path: Path, scale: config.Config, masks: int, tokens: int, verdict: str
+) -> None:
+    """Here a network has four masks, and no chosen schedule two."""
+    write(tmp_path, scale, {"two": 2.8})
+    found = tables(tmp_path, scale)
+    rows = {row["variant"]: row for row in found["schedules"]}
+    rows["two"]["masks"], rows["timed"]["train_tokens"] = 4, tokens
+    assert schedules.lower_at_equal_passes(masks, learnt=False)(found).verdict == verdict
 
 
 def test_a_network_that_was_trained_longer_is_not_compared_by_its_schedule(

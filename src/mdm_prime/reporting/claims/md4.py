@@ -54,13 +54,13 @@ CLAIMS = (
         claim="Two masks of each sequence in a step lower the bound beside as many passes with one mask",
         where="not published",
         published_value="",
-        rule=schedules.lower_at_equal_passes(learnt=False),
+        rule=schedules.lower_at_equal_passes(masks=2, learnt=False),
     ),
     Schedules(
         claim="GenMD4: a learnt schedule, at two masks a step, has a lower bound than as many passes with one mask",
         where="not published",
         published_value="",
-        rule=schedules.lower_at_equal_passes(learnt=True),
+        rule=schedules.lower_at_equal_passes(masks=2, learnt=True),
     ),
     *map(bits_per_dimension, published.read("md4_bits")),
 )

@@ -72,25 +72,25 @@ def same_for_every_schedule() -> Callable[[Tables], Finding]:
     return _judged(judge)
 
 
-def lower_at_equal_passes(learnt: bool) -> Callable[[Tables], Finding]:
-    """Two masks of each sequence in a step have a lower bound than one mask of up to twice as many sequences.
+def lower_at_equal_passes(masks: int, learnt: bool) -> Callable[[Tables], Finding]:
+    """So many masks of each sequence in a step have a lower bound than one mask of up to so many times the sequences.
 
     The number of passes through the network decides about the work; of several networks with one mask the one that was
     trained longest stands for them.
     """
 
     def judge(found: list[Row]) -> tuple[Finding, list[Row]]:
-        twice = [row for row in found if row["masks"] == 2 and (row["schedule"] == LEARNT) == learnt]
+        several = [row for row in found if row["masks"] == masks and (row["schedule"] == LEARNT) == learnt]
         pairs = [
             (row, max(longer, key=lambda other: int(other["train_tokens"])))
-            for row in twice
+            for row in several
             if (
                 longer := [
                     other
                     for other in found
                     if (other["masks"], other["schedule"]) == (1, "linear")
                     and other["num_subtokens"] == row["num_subtokens"]
-                    and row["train_tokens"] < other["train_tokens"] <= 2 * row["train_tokens"]
+                    and row["train_tokens"] < other["train_tokens"] <= masks * row["train_tokens"]
                 ]
             )
         ]
