@@ -60,12 +60,10 @@ PERMUTED, CUBIC = {"permutation": 0}, {"training": {"schedule": "polynomial", "e
     [
         (COAR, "l1", PERMUTED, "model.denoiser: is l1 with permutation 0; should be with null"),
         (COAR, "arm", PERMUTED, "model.autoregressive: is arm with permutation 0; should be with null"),
-        (COAR, "l1", CUBIC, "model.denoiser: is l1 with schedule polynomial of exponent 3; should be with that of "
-         "made, linear"),
+        (COAR, "l1", CUBIC, "model.denoiser: is l1 with schedule polynomial 3; should be with that of made, linear"),
         (NCE, "l1", PERMUTED, "model.denoiser: is l1 with permutation 0; should be with null"),
         (NCE | CUBIC, "l1", {"training": CUBIC["training"] | {"exponent": 2.0}},
-         "model.denoiser: is l1 with schedule polynomial of exponent 2; should be with that of made, polynomial of "
-         "exponent 3"),
+         "model.denoiser: is l1 with schedule polynomial 2; should be with that of made, polynomial 3"),
     ],
 )  # fmt: skip
 def test_parts_read_the_same_tokens_at_the_same_times(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mdm_prime.experiment.naming import schedule_name
+
 if TYPE_CHECKING:
     from mdm_prime.experiment.runs import Run
 
@@ -23,7 +25,7 @@ def check_parts(run: Run, kinds: Mapping[str, str]) -> None:
         if part.permutation is not None:
             raise ValueError(f"model.{key}: is {part.variant} with permutation {part.permutation}; should be with null")
     denoiser = run.parts["denoiser"]
-    if (other := _schedule(denoiser)) != (own := _schedule(run)):
+    if (other := schedule_name(denoiser.training)) != (own := schedule_name(run.training)):
         raise ValueError(
             f"model.denoiser: is {denoiser.variant} with schedule {other}; should be with that of {run.variant}, {own}"
         )
@@ -31,8 +33,3 @@ def check_parts(run: Run, kinds: Mapping[str, str]) -> None:
         raise ValueError(f"permutation: is {run.permutation}; should be null for the model {run.model.kind}")
     if run.num_subtokens > 1:
         raise ValueError(f"num_subtokens: is {run.num_subtokens}; should be 1 for the model {run.model.kind}")
-
-
-def _schedule(run: Run) -> str:
-    name = run.training.schedule
-    return f"{name} of exponent {run.training.exponent:g}" if name == "polynomial" else name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import Files
+from mdm_prime.experiment.naming import schedule_name
 from mdm_prime.reporting import declared
 from mdm_prime.reporting.declared import IDLE, DeclaredFigure
 from mdm_prime.reporting.drawing import (
@@ -25,7 +26,6 @@ from mdm_prime.reporting.drawing import (
     panels_of,
     title_of,
 )
-from mdm_prime.reporting.naming import schedule_name
 from mdm_prime.reporting.occupancy import EVENT_PROCESS, TRAINED_SAMPLER, expected_idle_steps
 from mdm_prime.reporting.records import Row, number, read_table
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from mdm_prime.experiment import layout
 from mdm_prime.experiment.config import Config
 from mdm_prime.experiment.layout import Files
+from mdm_prime.experiment.naming import schedule_name
 from mdm_prime.experiment.runs import Run
 from mdm_prime.reporting import columns
 from mdm_prime.reporting.columns import TRAINED_NATS, TRAINED_PPL, Column, spread_of, stderr_of
 from mdm_prime.reporting.declared import NOT_IN_PAPER, TEXT, Content, DeclaredTable
 from mdm_prime.reporting.loading import likelihoods, over_seeds
-from mdm_prime.reporting.naming import schedule_name
 from mdm_prime.reporting.records import Row, yes_no
 
 LEARNT = "learnt"  # the schedule of GenMD4

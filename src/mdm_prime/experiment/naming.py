@@ -1,4 +1,4 @@
-"""What tables and figures call a choice of the params file."""
+"""What tables, figures and messages call a choice of the params file."""
 
 from __future__ import annotations
 
