@@ -26,6 +26,7 @@ from mdm_prime.cost.timing import seconds_a_step
 from mdm_prime.cost.tracing import trace
 from mdm_prime.experiment import config
 from mdm_prime.experiment.runs import Run
+from mdm_prime.stages import memory
 
 
 class Everywhere(nn.Module):
@@ -71,9 +72,9 @@ def measure(
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     found = seconds_a_step(run, network, device, seconds, blocks_at)
-    memory = torch.cuda.max_memory_allocated() if on_gpu else None
+    held = torch.cuda.max_memory_allocated() if on_gpu else None
     traced = trace(run, bfloat16=precision_of(run, device) == torch.bfloat16)
-    return Step(found, run.training.batch_size * traced.training, memory, traced.memory)
+    return Step(found, run.training.batch_size * traced.training, held, traced.memory)
 
 
 def main() -> None:
@@ -86,6 +87,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    memory.keep_freed()  # as every stage does
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {options.threads} thread(s)"
     columns = ("run", "tokens/s", "share", "memory", "told", "tokens/s everywhere", "ratio")

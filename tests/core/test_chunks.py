@@ -9,12 +9,13 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from mdm_prime.core import chunks, schedules
-from mdm_prime.core.chunks import in_chunks
+from mdm_prime.core import chunks, objectives, schedules, visible_digits
+from mdm_prime.core.chunks import Group, in_chunks
 from mdm_prime.core.noise import BatchNoise
 from mdm_prime.core.objectives import autoregressive_loss, sequence_losses
 from mdm_prime.core.state_dependent import StateSchedule, exponents_of, terms
 from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.core.visible_digits import by_visible_digit
 from mdm_prime.networks.modules.dit import DiT
 from mdm_prime.training.losses import masked_loss
 from quadrature import random_raw
@@ -27,6 +28,25 @@ EVERYTHING = 2**40
 def at_once(monkeypatch):
     """Sets how many positions are a chunk."""
     return lambda positions, vocab_size=VOCAB_SIZE: monkeypatch.setattr(chunks, "MAX_LOGITS", positions * vocab_size)
+
+
+@pytest.fixture
+def grouped(monkeypatch):
+    """Makes positions that show the same digit a group, however few; returns the numbers of groups that there were."""
+
+    def always():
+        found = []
+
+        def counted(*given):
+            groups = by_visible_digit(*given)
+            found.append(len(groups))
+            return groups
+
+        monkeypatch.setattr(visible_digits, "WORTH", {"cpu": 1})
+        monkeypatch.setattr(objectives, "by_visible_digit", counted)
+        return found
+
+    return always
 
 
 class OnlyLogits(nn.Module):
@@ -102,6 +122,24 @@ def test_losses_and_gradients_are_those_of_all_positions(objective, carry_over, 
 
 
 @pytest.mark.parametrize("size", [1, 7, EVERYTHING])
+@pytest.mark.parametrize("num_subtokens", [2, 3])
+@pytest.mark.parametrize("carry_over", [True, False])
+@pytest.mark.parametrize("objective", ["joint_loss", "nelbo"])
+def test_losses_and_gradients_are_the_same_in_groups_that_show_a_digit(
+    objective, num_subtokens, size, carry_over, at_once, grouped
+):
+    loss, network = masked(objective, carry_over, num_subtokens), dit(num_subtokens)
+    at_once(EVERYTHING)
+    expected = value_and_gradients(loss, OnlyLogits(network))
+    at_once(size)
+    groups = grouped()
+    agree(value_and_gradients(loss, network), expected, rtol=1e-10, atol=1e-12)
+    with torch.no_grad():
+        torch.testing.assert_close(loss(network), expected[0], rtol=1e-12, atol=1e-12)
+    assert min(groups) > 1 if carry_over else not groups
+
+
+@pytest.mark.parametrize("size", [1, 7, EVERYTHING])
 def test_autoregressive_loss_and_gradients_are_those_of_all_positions(size, at_once):
     network = dit(1, causal=True)
 
@@ -114,9 +152,9 @@ def test_autoregressive_loss_and_gradients_are_those_of_all_positions(size, at_o
     agree(value_and_gradients(loss, network), expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("size", [1, 7])
-@pytest.mark.parametrize("num_subtokens", [1, 2, 3])
-def test_what_terms_read_besides_has_its_gradient_too(num_subtokens, size, at_once):
+@pytest.mark.parametrize("size", [1, 7, EVERYTHING])
+@pytest.mark.parametrize(("num_subtokens", "in_groups"), [(1, False), (2, False), (2, True), (3, False), (3, True)])
+def test_what_terms_read_besides_has_its_gradient_too(num_subtokens, in_groups, size, at_once, grouped):
     """The exponents of core/state_dependent.py."""
     network, subtokenizer = dit(num_subtokens), Subtokenizer(VOCAB_SIZE, num_subtokens)
     network.raw = nn.Parameter(random_raw(subtokenizer))
@@ -129,9 +167,11 @@ def test_what_terms_read_besides_has_its_gradient_too(num_subtokens, size, at_on
     at_once(EVERYTHING)
     expected = value_and_gradients(loss, network)
     at_once(size)
+    groups = grouped() if in_groups else [2]
     agree(value_and_gradients(loss, network), expected, rtol=1e-10, atol=1e-12)
     (of_raw,) = [gradient for gradient in expected[1:] if gradient.shape == network.raw.shape]
     assert of_raw.any()
+    assert min(groups) > 1
 
 
 def both_losses(num, num_subtokens, vocab_size):
@@ -166,14 +206,18 @@ def head(num, width, vocab_size):
 
 
 @pytest.mark.parametrize("size", [1, 4, EVERYTHING])
-@pytest.mark.parametrize("num_subtokens", [1, 2, 3])
-def test_gradients_are_those_of_finite_differences(num_subtokens, size, at_once):
+@pytest.mark.parametrize(("num_subtokens", "in_groups"), [(1, False), (2, False), (2, True), (3, False), (3, True)])
+def test_gradients_are_those_of_finite_differences(num_subtokens, in_groups, size, at_once, grouped):
     at_once(size)
+    if in_groups:
+        grouped()
     assert torch.autograd.gradcheck(both_losses(6, num_subtokens, VOCAB_SIZE), head(6, 3, VOCAB_SIZE))
 
 
-def test_gradients_of_what_is_not_trained_are_not_computed(at_once):
-    at_once(2)
+@pytest.mark.parametrize("size", [2, EVERYTHING])
+def test_gradients_of_what_is_not_trained_are_not_computed(size, at_once, grouped):
+    at_once(size)
+    grouped()
     losses = both_losses(6, 2, VOCAB_SIZE)
     inputs = head(6, 3, VOCAB_SIZE)
     expected = torch.autograd.grad(losses(*inputs).sum(), inputs)
@@ -190,7 +234,7 @@ def test_a_head_without_bias(at_once):
     def terms(logits, at):
         return logits.logsumexp(-1)
 
-    found = torch.autograd.grad(in_chunks(hidden, weight, None, terms).sum(), [hidden, weight])
+    found = torch.autograd.grad(in_chunks(hidden, weight, None, [Group(terms)]).sum(), [hidden, weight])
     agree(found, torch.autograd.grad((hidden @ weight.T).logsumexp(-1).sum(), [hidden, weight]))
 
 
@@ -242,8 +286,9 @@ def test_memory_does_not_grow_with_the_positions(num_subtokens, at_once):
     assert memory.peak > 5 * found[400].peak  # what is measured is there to be measured
 
 
+@pytest.mark.parametrize("in_groups", [False, True])
 @pytest.mark.parametrize("objective", ["joint_loss", "nelbo"])
-def test_bfloat16_is_that_of_autocast(objective, at_once):
+def test_bfloat16_is_that_of_autocast(objective, in_groups, at_once, grouped):
     network = dit(2, dtype=torch.float32)
     loss = masked(objective, True, 2)
 
@@ -254,6 +299,8 @@ def test_bfloat16_is_that_of_autocast(objective, at_once):
     at_once(EVERYTHING)
     expected = value_and_gradients(under_autocast, network)
     at_once(3)
+    if in_groups:
+        grouped()
     found = value_and_gradients(under_autocast, network)
     assert found[0].dtype == expected[0].dtype
     agree(found[:1], expected[:1])  # each position's logits are the same

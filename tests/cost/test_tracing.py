@@ -11,6 +11,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from mdm_prime.core import visible_digits
 from mdm_prime.core.keyed import set_keys
 from mdm_prime.core.masking import stratified_times
 from mdm_prime.core.noise import BatchNoise
@@ -54,6 +55,19 @@ def test_operations_are_those_that_torch_counts_in_real_steps(name: str) -> None
     assert trace(run, bfloat16=False).training == pytest.approx(counted(run), rel=0.02)
 
 
+@pytest.mark.parametrize("objective", ["joint_loss", "complement"])
+def test_positions_that_show_a_digit_are_counted_with_the_tokens_that_have_it(
+    objective: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of("default", "text/l4/seed0", objective=objective)
+    run = run.model_copy(update={"data": run.data.model_copy(update={"vocab_size": 4096})})
+    whole = trace(run, bfloat16=False).training
+    monkeypatch.setattr(visible_digits, "WORTH", {"cpu": 2**12})
+    found = trace(run, bfloat16=False).training
+    assert found == pytest.approx(counted(run), rel=0.03)
+    assert found < 0.6 * whole
+
+
 @pytest.mark.parametrize("partitioned", [False, True])
 def test_both_halves_of_a_mask_are_counted(partitioned: bool) -> None:
     run = run_of("default", "text/l1/seed0", objective="complement")
@@ -87,11 +101,11 @@ def test_a_step_of_two_masks_takes_two_passes(model: ModelSection) -> None:
 
 def test_logits_are_asked_for_where_a_sub_token_is_masked() -> None:
     """With t even in (t_min, 1] and masks of probability t a position has one with probability 1 - (1 - t)^ell."""
-    assert asked(run_of("default", "text/l1/seed0")) == pytest.approx(0.6)  # t_min is 0.2
-    assert asked(run_of("default", "text/l4/seed0")) == pytest.approx(1 - 0.8**4 / 5, rel=1e-5)
-    assert asked(run_of("default", "text/l2-plain/seed0")) == 1
-    assert asked(run_of("default", "text/arm/seed0")) == 1
-    assert asked(run_of("default", "text/l1/seed0", objective="complement")) == pytest.approx(1.0)
+    assert asked(run_of("default", "text/l1/seed0"), 16, "cpu") == pytest.approx(0.6)  # t_min is 0.2
+    assert asked(run_of("default", "text/l4/seed0"), 16, "cpu") == pytest.approx(1 - 0.8**4 / 5, rel=1e-5)
+    assert asked(run_of("default", "text/l2-plain/seed0"), 16, "cpu") == 1
+    assert asked(run_of("default", "text/arm/seed0"), 16, "cpu") == 1
+    assert asked(run_of("default", "text/l1/seed0", objective="complement"), 16, "cpu") == pytest.approx(1.0)
 
 
 def test_memory_grows_evenly_where_the_loss_is_in_chunks() -> None:

@@ -31,4 +31,4 @@ def test_freed_memory_is_kept(monkeypatch):
     library = Library()
     monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
     memory.keep_freed()
-    assert library.set == {memory.M_MMAP_THRESHOLD: 2**25, memory.M_TRIM_THRESHOLD: 2**31 - 1}
+    assert library.set == {memory.M_MMAP_MAX: 0, memory.M_TRIM_THRESHOLD: 2**31 - 1}

@@ -8,8 +8,9 @@ is the price.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,42 +18,68 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-MAX_LOGITS = 2**25  # of a chunk, 128 MiB in float32; bounds the memory, changes values by rounding only
+MAX_LOGITS = 2**25  # that are there at once, 128 MiB in float32; bounds the memory, changes values by rounding only
 
 Terms = Callable[[Tensor, slice], Tensor]  # logits (M, V) of the positions of a slice to (..., M)
 
 
-def in_chunks(
-    hidden: Tensor, weight: Tensor | None, bias: Tensor | None, terms: Terms, read: Tensor | None = None
-) -> Tensor:
-    """terms(logits, positions) for N positions, where logits = hidden @ weight.T + bias.
+class Group(NamedTuple):
+    """Positions that need the logits of the same tokens.
 
-    Up to MAX_LOGITS logits are one chunk, for which autograd keeps what it needs; of more, only a chunk's are there at
-    any time, forwards and backwards.
+    Attributes:
+        terms: maps logits (M, V') of those of the group's positions that the slice names to (..., M) in nats, the same
+            at every call: it may be called again for the gradient.
+        at: (n,) int64, its positions among all N; None: all of them in their order.
+        tokens: V' rows of the head.
+    """
+
+    terms: Terms
+    at: Tensor | None = None
+    tokens: slice | Tensor = slice(None)
+
+
+def in_chunks(
+    hidden: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    groups: Sequence[Group],
+    read: Tensor | None = None,
+) -> Tensor:
+    """What the terms of each group make of its logits, hidden @ weight.T + bias, for N positions.
+
+    Up to MAX_LOGITS logits autograd keeps what it needs; of more, only a chunk's are there at any time, forwards and
+    backwards.
 
     Args:
         hidden: (N, D); or where weight is None the logits themselves, (N, V).
         weight: (V, D) of the head, or None.
         bias: (V,) of the head, or None.
-        terms: maps logits (M, V) of the positions `slice` of 0..N-1 to (..., M) in nats, the same at every call: it
-            is called again for the gradient, which reaches hidden, weight, bias and read only.
-        read: what terms reads besides and has to be trained too, or None.
+        groups: each position is in one of them. Gradients reach hidden, weight, bias and read only.
+        read: what terms read besides and has to be trained too, or None.
 
     Returns:
-        (..., N), in the dtype that terms gives. The head computes in the dtype of autocast where that is on.
+        (..., N), in the dtype that terms give. The head computes in the dtype of autocast where that is on.
 
     Raises:
         RuntimeError: from torch, where a second derivative is asked for of more than one chunk.
     """
-    size = max(1, MAX_LOGITS // (hidden.shape[-1] if weight is None else len(weight)))
-    if len(hidden) <= size:
-        return terms(_logits(hidden, weight, bias), slice(0, len(hidden)))
-    found: Tensor = _InChunks.apply(hidden, weight, bias, read, terms, size)
+    vocab_size = hidden.shape[-1] if weight is None else len(weight)
+    if len(groups) == 1 and len(hidden) * vocab_size <= MAX_LOGITS:
+        return groups[0].terms(_logits(hidden, weight, bias), slice(0, len(hidden)))
+    found: Tensor = _InChunks.apply(hidden, weight, bias, read, groups, vocab_size)
     return found
 
 
+class _Chunk(NamedTuple):
+    """Some of a group's positions."""
+
+    at: slice | Tensor  # among all N
+    tokens: slice | Tensor
+    terms: Callable[[Tensor], Tensor]
+
+
 class _InChunks(Function):
-    """The arguments of in_chunks and the positions of a chunk to its result, for more than one chunk."""
+    """The arguments of in_chunks and V to its result, for several groups or more than one chunk."""
 
     @staticmethod
     def forward(
@@ -61,16 +88,27 @@ class _InChunks(Function):
         weight: Tensor | None,
         bias: Tensor | None,
         read: Tensor | None,
-        terms: Terms,
-        size: int,
+        groups: Sequence[Group],
+        vocab_size: int,
     ) -> Tensor:
         ctx.save_for_backward(hidden, weight, bias, read)
-        ctx.terms, ctx.size = terms, size
         ctx.dtype = hidden.dtype if weight is None else _product_dtype(hidden)
-        head = _cast(weight, ctx.dtype), _cast(bias, ctx.dtype)  # once, not for every chunk as autocast would
-        with torch.autocast(hidden.device.type, enabled=False):
-            found = [terms(_logits(hidden[at].to(ctx.dtype), *head), at) for at in _slices(len(hidden), size)]
-        return torch.cat(found, -1)
+        ctx.chunks = [chunk for group in groups for chunk in _chunks_of(group, len(hidden), vocab_size)]
+        few = sum(_positions(group, len(hidden)) * _tokens(group, vocab_size) for group in groups) <= MAX_LOGITS
+        keeps = few and any(ctx.needs_input_grad)
+        weight, bias = _cast(weight, ctx.dtype), _cast(bias, ctx.dtype)  # once, as autocast would for every chunk
+        ctx.kept, values = dict[int, tuple[Tensor, Tensor]](), list[Tensor]()
+        with torch.autocast(hidden.device.type, enabled=False), torch.set_grad_enabled(keeps):
+            for number, chunk in enumerate(ctx.chunks):
+                logits = _logits(hidden[chunk.at].to(ctx.dtype), *_head(weight, bias, chunk.tokens)).detach()
+                found = chunk.terms(logits.requires_grad_(keeps))
+                values.append(found.detach())
+                if keeps:
+                    ctx.kept[number] = logits, found
+        result = values[0].new_empty(*values[0].shape[:-1], len(hidden))
+        for chunk, value in zip(ctx.chunks, values, strict=True):
+            result[..., chunk.at] = value
+        return result
 
     @staticmethod
     @once_differentiable
@@ -83,43 +121,74 @@ class _InChunks(Function):
         )
         weight, bias = _cast(weight, ctx.dtype), _cast(bias, ctx.dtype)
         with torch.autocast(hidden.device.type, enabled=False):
-            for at in _slices(len(hidden), ctx.size):
-                states = hidden[at].to(ctx.dtype)
-                logits = _logits(states, weight, bias).detach().requires_grad_()
-                with torch.enable_grad():
-                    found = ctx.terms(logits, at)
+            for number, chunk in enumerate(ctx.chunks):
+                states, head = hidden[chunk.at].to(ctx.dtype), _head(weight, bias, chunk.tokens)
+                logits, found = ctx.kept.pop(number, (None, None))
+                if logits is None:
+                    logits = _logits(states, *head).detach().requires_grad_()
+                    with torch.enable_grad():
+                        found = chunk.terms(logits)
                 slope, *of_read = torch.autograd.grad(
-                    found, [logits] if for_read is None else [logits, read], gradient[..., at]
+                    found, [logits] if for_read is None else [logits, read], gradient[..., chunk.at]
                 )
                 if for_hidden is not None:
-                    for_hidden[at] = slope if weight is None else slope @ weight
+                    for_hidden[chunk.at] = (slope if head[0] is None else slope @ head[0]).to(for_hidden.dtype)
                 if for_weight is not None:
-                    _add_product(for_weight, slope.T, states)
+                    _add_product(for_weight, chunk.tokens, slope.T, states)
                 if for_bias is not None:
-                    for_bias.add_(slope.sum(0))
+                    _add(for_bias, chunk.tokens, slope.sum(0))
                 if for_read is not None:
                     for_read.add_(*of_read)
         return for_hidden, for_weight, for_bias, for_read, None, None
+
+
+def _chunks_of(group: Group, num_positions: int, vocab_size: int) -> Iterator[_Chunk]:
+    count, size = _positions(group, num_positions), max(1, MAX_LOGITS // _tokens(group, vocab_size))
+    for start in range(0, count, size):
+        part = slice(start, min(start + size, count))
+        at = part if group.at is None else group.at[part]
+        yield _Chunk(at, group.tokens, partial(_of_part, group.terms, part))
+
+
+def _of_part(terms: Terms, part: slice, logits: Tensor) -> Tensor:
+    return terms(logits, part)
+
+
+def _positions(group: Group, num_positions: int) -> int:
+    return num_positions if group.at is None else len(group.at)
+
+
+def _tokens(group: Group, vocab_size: int) -> int:
+    return len(range(vocab_size)[group.tokens]) if isinstance(group.tokens, slice) else len(group.tokens)
+
+
+def _head(weight: Tensor | None, bias: Tensor | None, tokens: slice | Tensor) -> tuple[Tensor | None, Tensor | None]:
+    return None if weight is None else weight[tokens], None if bias is None else bias[tokens]
 
 
 def _logits(hidden: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     return hidden if weight is None else F.linear(hidden, weight, bias)
 
 
-def _slices(total: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, total)) for start in range(0, total, size))
-
-
 def _cast(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     return None if tensor is None else tensor.to(dtype)
 
 
-def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """Adds left @ right to total: in place where it has their dtype, else in its own, as over micro-batches."""
-    if total.dtype == left.dtype:
-        total.addmm_(left, right)
+def _add(total: Tensor, at: slice | Tensor, part: Tensor) -> None:
+    """Adds part to the rows `at` of total in its dtype, as over micro-batches; no row is there twice."""
+    if isinstance(at, slice):
+        total[at].add_(part)
     else:
-        total.add_(left @ right)
+        total.index_add_(0, at, part.to(total.dtype))
+
+
+def _add_product(total: Tensor, at: slice | Tensor, left: Tensor, right: Tensor) -> None:
+    """Adds left @ right to the rows `at` of total: in place where they have its dtype."""
+    if isinstance(at, slice) and total.dtype == left.dtype:
+        rows = total[at]
+        torch.addmm(rows, left, right, out=rows)  # as addmm_, which torch's counter of operations does not know
+    else:
+        _add(total, at, left @ right)
 
 
 def _product_dtype(hidden: Tensor) -> torch.dtype:

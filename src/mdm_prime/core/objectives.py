@@ -9,15 +9,18 @@ hands out its last hidden states as well (HeadedDenoiser) spares its losses the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mdm_prime.core.chunks import Terms, in_chunks
+from mdm_prime.core.chunks import Group, Terms, in_chunks
 from mdm_prime.core.marginals import digit_losses
 from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.core.visible_digits import Positions, by_visible_digit, positions_of
 
 
 class Denoiser(Protocol):
@@ -146,35 +149,68 @@ def sequence_losses(
     """
     masked = (y == subtokenizer.mask_id).any(-1)
     where = masked if carry_over or not joint else torch.ones_like(masked)
-    tokens, states = x[where], y[where]
-
-    def terms(logits: Tensor, at: slice) -> Tensor:
-        """Both losses of positions, (2, M)."""
-        log_probs = token_log_probs(logits, states[at], subtokenizer.base, carry_over)
-        losses = [log_probs.new_zeros(len(log_probs))] * 2
-        if joint:
-            losses[0] = true_token_loss(log_probs, tokens[at])
-        if marginal:
-            clean = subtokenizer.encode(tokens[at])
-            losses[1] = true_subtoken_losses(log_probs, states[at], clean, subtokenizer.base).sum(-1)
-        return torch.stack(losses)
-
-    found = of_logits(denoiser, y, t, where, terms)
+    of_group = partial(_both_losses, base=subtokenizer.base, carry_over=carry_over, joint=joint, marginal=marginal)
+    found = of_positions(denoiser, x, y, t, where, subtokenizer, of_group, carry_over=carry_over)
     return Losses(*(found.new_zeros(x.shape).masked_scatter(where, losses).sum(-1) for losses in found))
 
 
-def of_logits(
-    denoiser: Denoiser, y: Tensor, t: Tensor, where: Tensor, terms: Terms, read: Tensor | None = None
+def _both_losses(
+    positions: Positions, logits: Tensor, at: slice, *, base: int, carry_over: bool, joint: bool, marginal: bool
 ) -> Tensor:
-    """What terms makes of a denoiser's logits, (..., N); without all of them at once where it hands out its head.
+    """Both losses, (2, M), of some positions by their logits (M, V')."""
+    states = positions.states[at]
+    log_probs = token_log_probs(logits, states, base, carry_over)
+    losses = [log_probs.new_zeros(len(log_probs))] * 2
+    if joint:
+        losses[0] = true_token_loss(log_probs, positions.tokens[at])
+    if marginal:
+        losses[1] = true_subtoken_losses(log_probs, states, positions.clean[at], base).sum(-1)
+    return torch.stack(losses)
 
-    Gradients reach the denoiser and `read`, which terms may read.
+
+def of_positions(
+    denoiser: Denoiser,
+    x: Tensor,
+    y: Tensor,
+    t: Tensor,
+    where: Tensor,
+    subtokenizer: Subtokenizer,
+    terms: Callable[[Positions, Tensor, slice], Tensor],
+    *,
+    carry_over: bool,
+    read: Tensor | None = None,
+) -> Tensor:
+    """What terms makes of a denoiser's logits, (..., N), for tokens x (B, L) and noised sub-tokens y (B, L, ell).
+
+    With carry-over terms is asked about positions that show the same digit together and given the logits of the tokens
+    that have it, if the denoiser hands out its head. Gradients reach the denoiser and `read`, which terms may read.
     """
-    layer: nn.Linear | None = getattr(denoiser, "logits_layer", None)
+    everything = positions_of(x, y, where, subtokenizer)
+    spares = carry_over and head_of(denoiser) is not None  # without a head all logits are there anyway
+    groups = by_visible_digit(everything, subtokenizer) if spares else [everything]
+    return _of_groups(denoiser, y, t, where, [Group(partial(terms, each), each.at, each.rows) for each in groups], read)
+
+
+def of_logits(denoiser: Denoiser, y: Tensor, t: Tensor, where: Tensor, terms: Terms) -> Tensor:
+    """What terms makes of a denoiser's logits of all tokens, (..., N); gradients reach the denoiser."""
+    return _of_groups(denoiser, y, t, where, [Group(terms)])
+
+
+def _of_groups(
+    denoiser: Denoiser, y: Tensor, t: Tensor, where: Tensor, groups: Sequence[Group], read: Tensor | None = None
+) -> Tensor:
+    """Without the logits of all positions at once where the denoiser hands out its head; several groups need it."""
+    layer = head_of(denoiser)
     if layer is None:
-        return in_chunks(denoiser(y, t, where), None, None, terms, read)
+        return in_chunks(denoiser(y, t, where), None, None, groups, read)
     states = cast(HeadedDenoiser, denoiser)(y, t, where, hidden=True)
-    return in_chunks(states, layer.weight, layer.bias, terms, read)
+    return in_chunks(states, layer.weight, layer.bias, groups, read)
+
+
+def head_of(denoiser: Denoiser) -> nn.Linear | None:
+    """The layer that gives a denoiser's logits, where it hands it out."""
+    layer: nn.Linear | None = getattr(denoiser, "logits_layer", None)
+    return layer
 
 
 def at_least_float32(logits: Tensor) -> Tensor:

@@ -14,13 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mdm_prime.core.objectives import (
-    Denoiser,
-    of_logits,
-    token_log_probs,
-    true_subtoken_losses,
-)
+from mdm_prime.core.objectives import Denoiser, of_positions, token_log_probs, true_subtoken_losses
 from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.core.visible_digits import Positions
 
 PART = "state_exponents"  # of a network
 RAW_OF_ONE = math.log(math.e - 1)  # softplus of it is 1
@@ -97,21 +93,20 @@ def terms(denoiser: Denoiser, x: Tensor, y: Tensor, t: Tensor, schedule: StateSc
     subtokenizer = schedule.subtokenizer
     masked = y == subtokenizer.mask_id
     where = masked.any(-1)
-    tokens, states = x[where], y[where]
     of_tokens = schedule.of(subtokenizer.digits(x.device))  # (V, ell)
 
-    def of_positions(logits: Tensor, at: slice) -> Tensor:
-        log_probs = token_log_probs(logits, states[at], subtokenizer.base, carry_over=True)
-        hidden = states[at] == subtokenizer.mask_id
-        clean = subtokenizer.encode(tokens[at])
-        losses = true_subtoken_losses(log_probs, states[at], clean, subtokenizer.base)
+    def of_group(positions: Positions, logits: Tensor, at: slice) -> Tensor:
+        states = positions.states[at]
+        log_probs = token_log_probs(logits, states, subtokenizer.base, carry_over=True)
+        hidden = states == subtokenizer.mask_id
+        losses = true_subtoken_losses(log_probs, states, positions.clean[at], subtokenizer.base)
         with torch.autocast(logits.device.type, enabled=False):  # bfloat16 has three digits
-            exponents = of_tokens.to(log_probs.dtype)
-            expected, true = log_probs.exp() @ exponents, exponents[tokens[at]]
+            exponents = of_tokens[positions.rows][:, positions.columns].to(log_probs.dtype)
+            expected, true = log_probs.exp() @ exponents, exponents[positions.tokens[at]]
         rate = torch.where(hidden, expected - true + true * losses, 0.0)
         return torch.stack([rate.sum(-1), losses.sum(-1)])
 
-    found = of_logits(denoiser, y, t, where, of_positions, of_tokens)
+    found = of_positions(denoiser, x, y, t, where, subtokenizer, of_group, carry_over=True, read=of_tokens)
     return Terms(*(found.new_zeros(x.shape).masked_scatter(where, part).sum(-1) for part in found))
 
 

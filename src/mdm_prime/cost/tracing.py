@@ -1,9 +1,10 @@
 """A training step without numbers: its operations and its memory, counted on tensors that have shapes and no content.
 
 Every network that can be built and every objective is counted by the code that computes it. Where a network is asked
-for some positions only, which needs numbers, it is counted as if it were asked for all of them. Both halves of a mask,
-where they are one sequence, are counted as one of which everything is read and asked for: so it is for ell = 1. For
-larger ell a position may stand in both, and it is less than what is computed.
+for some positions and tokens only, which needs numbers, it is counted as if it were asked for all of them, and what is
+spared in the mean over masks is taken off. Both halves of a mask, where they are one sequence, are counted as one of
+which everything is read and asked for: so it is for ell = 1. For larger ell a position may stand in both, and it is
+less than what is computed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -23,7 +25,8 @@ from torch.utils.flop_counter import flop_registry
 from mdm_prime.core import chunks
 from mdm_prime.core.keyed import set_keys
 from mdm_prime.core.noise import BatchNoise
-from mdm_prime.core.schedules import Schedule
+from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.core.visible_digits import fewest, places_in_order
 from mdm_prime.experiment.runs import Run
 from mdm_prime.stages.networks import IN_TRAINING, schedule_of
 from mdm_prime.stages.train import loss_of
@@ -57,7 +60,7 @@ def trace(run: Run, *, bfloat16: bool, devices: int = 1) -> Traced:
     size = min(own, run.training.micro_batch_size or own)
     kept = size < own or devices > 1  # gradients that are there before a pass
     few = max(1, 2 * chunks.MAX_LOGITS // (run.length * run.vocab_size))  # sequences whose loss has about two chunks
-    rows, share = 1, asked(run)  # of a sequence in a step, of its length
+    rows, share = 1, asked(run, size, "cuda" if bfloat16 else "cpu")  # of a sequence in a step, of its length
     with FakeTensorMode():
         network = run.build()
         if run.training.objective in HALVES:
@@ -73,35 +76,55 @@ def trace(run: Run, *, bfloat16: bool, devices: int = 1) -> Traced:
             less, step = (_pass(network, run, count, bfloat16=bfloat16, kept=kept) for count in (few, 2 * few))
             peak = less.peak + (step.peak - less.peak) * (size - few) // few
         body, logits = _evaluated(network.eval(), run)
-    computed = 4 if step.size * run.length * run.vocab_size > chunks.MAX_LOGITS else 3  # times; see core.chunks
-    unasked = run.model.masks_a_step * run.length * (rows - share) * logits
+    counted, computed = (_computed(number * run.length * run.vocab_size) for number in (step.size, size * share))
+    unasked = run.model.masks_a_step * run.length * (rows * counted - share * computed) * logits
     return Traced(
         parameters=parameters,
         body=body,
         logits=logits,
-        training=step.flops / step.size - unasked * computed,
+        training=step.flops / step.size - unasked,
         memory=parameters * (IN_TRAINING - GRADIENT) + peak,
     )
 
 
-def asked(run: Run) -> float:
-    """The mean share of the positions that a training step asks logits for: those with a masked sub-token.
+def _computed(logits: float) -> int:
+    """How many products with the head so many logits and their gradient take; see core.chunks."""
+    return 4 if logits > chunks.MAX_LOGITS else 3
 
-    Of both halves of a mask the sum.
+
+def asked(run: Run, size: int, device: str) -> float:
+    """The mean share of all positions' logits that a training step of `size` sequences computes for one mask.
+
+    Those of positions with a masked sub-token; of both halves of a mask the sum. Where enough of them show the same
+    digit, the logits of the tokens with that digit are enough; digits are taken to be even.
     """
     halves = run.training.objective in HALVES
     if run.model.causal or (not run.carry_over and run.training.objective not in ("nelbo", "complement_nelbo")):
         return 2.0 if halves else 1.0
     u = (torch.arange(TIMES, dtype=torch.float64) + 0.5) / TIMES
     t = run.training.t_min + (1 - run.training.t_min) * u
-    some_masked, some_visible = _some_masked(schedule_of(run), t, run.num_subtokens)
-    return float((some_masked + some_visible if halves else some_masked).mean())
+    masked = schedule_of(run).mask_probability(t)
+    both = (masked, 1 - masked) if halves else (masked,)
+    return sum(float((_some(p, run) - _spared(p, run, size, device)).mean()) for p in both)
 
 
-def _some_masked(schedule: Schedule, t: Tensor, num_subtokens: int) -> tuple[Tensor, Tensor]:
-    """The probabilities that a position has a masked sub-token, and that it has a visible one."""
-    probability = schedule.mask_probability(t)
-    return 1 - (1 - probability) ** num_subtokens, 1 - probability**num_subtokens
+def _some(masked: Tensor, run: Run) -> Tensor:
+    """The probability that a position has a masked sub-token, where each is masked with the probability `masked`."""
+    return 1 - (1 - masked) ** run.num_subtokens
+
+
+def _spared(masked: Tensor, run: Run, size: int, device: str) -> Tensor:
+    """The share of logits that positions do without since they show a digit; see core.visible_digits."""
+    spared, subtokenizer = torch.zeros_like(masked), Subtokenizer(run.vocab_size, run.num_subtokens)
+    if not run.carry_over:
+        return spared
+    for number, _ in enumerate(places_in_order(run.num_subtokens)):
+        shown = masked**number * (1 - masked)  # the first to be visible
+        if number == 0:
+            shown = shown * (1 - (1 - masked) ** (run.num_subtokens - 1))  # and some other is not
+        enough = size * run.length * shown.mean() / subtokenizer.base >= fewest(subtokenizer, device)
+        spared += shown * (1 - 1 / subtokenizer.base) * enough
+    return spared
 
 
 def _one_by_one(run: Run) -> Run:
@@ -155,6 +178,8 @@ class _Everywhere(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is Tensor.__getitem__ and isinstance(args[1], Tensor) and args[1].dtype == torch.bool:
             return args[0].flatten(0, args[1].ndim - 1)
+        if func is Tensor.numpy:  # how many positions show each digit, where everything is masked
+            return np.zeros(args[0].shape, dtype=np.int64)
         if func is Tensor.nonzero:
             places = torch.unravel_index(torch.arange(args[0].numel()), args[0].shape)
             return places if kwargs.get("as_tuple") else torch.stack(places, -1)
