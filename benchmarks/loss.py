@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--positions", type=int, default=2048)
     parser.add_argument("--subtokens", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--chunk", type=int, default=chunks.MAX_LOGITS, help="logits of a chunk")
+    parser.add_argument("--chunk", type=int, default=chunks.CHUNK_LOGITS, help="logits of a chunk")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -75,7 +75,7 @@ def main() -> None:
         for objective in ("joint_loss", "nelbo"):
             found = []
             for size in (2**62, options.chunk):
-                chunks.MAX_LOGITS = size
+                chunks.KEPT_LOGITS = chunks.CHUNK_LOGITS = size
                 torch.manual_seed(0)
                 network = Head(torch.randn(1, options.positions, options.width, device=device), options.vocab_size)
                 if device.type == "cuda":

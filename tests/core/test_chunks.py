@@ -27,7 +27,12 @@ EVERYTHING = 2**40
 @pytest.fixture
 def at_once(monkeypatch):
     """Sets how many positions are a chunk."""
-    return lambda positions, vocab_size=VOCAB_SIZE: monkeypatch.setattr(chunks, "MAX_LOGITS", positions * vocab_size)
+
+    def set_both(positions, vocab_size=VOCAB_SIZE):
+        for limit in ("KEPT_LOGITS", "CHUNK_LOGITS"):
+            monkeypatch.setattr(chunks, limit, positions * vocab_size)
+
+    return set_both
 
 
 @pytest.fixture

@@ -108,6 +108,27 @@ def test_logits_are_asked_for_where_a_sub_token_is_masked() -> None:
     assert asked(run_of("default", "text/l1/seed0", objective="complement"), 16, "cpu") == pytest.approx(1.0)
 
 
+def test_weights_are_counted_once() -> None:
+    """Twenty bytes a parameter in training, where there is little beside them."""
+    run = run_of("default", "text/l1/seed0", batch_size=1, micro_batch_size=1)
+    wide = {"width": 768, "heads": 12}
+    run = run.model_copy(update={"network": run.network.model_copy(update=wide)})
+    found = trace(run, bfloat16=False)
+    assert found.memory == pytest.approx(20 * found.parameters, rel=0.1)
+
+
+@pytest.mark.parametrize(("size", "times"), [(2, 3), (8, 4)])
+@pytest.mark.parametrize("objective", ["joint_loss", "nelbo"])
+def test_logits_of_a_chunk_are_counted_again_for_the_gradient(objective: str, size: int, times: int) -> None:
+    run = run_of("paper", "text/l4/seed0", objective=objective, batch_size=size, micro_batch_size=size)
+    small = {"width": 64, "heads": 4, "blocks": 1}
+    run = run.model_copy(update={"network": run.network.model_copy(update=small)})
+    found, share = trace(run, bfloat16=False), asked(run, size, "cpu")
+    assert 0.2 < share < 0.4
+    logits = share * run.length * 2 * 64 * run.vocab_size
+    assert found.training == pytest.approx(3 * found.body + times * logits, rel=0.04)
+
+
 def test_memory_grows_evenly_where_the_loss_is_in_chunks() -> None:
     """What is told of many sequences from few is what is counted of the many."""
     small = {"width": 32, "blocks": 1, "heads": 2}

@@ -18,7 +18,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-MAX_LOGITS = 2**25  # that are there at once, 128 MiB in float32; bounds the memory, changes values by rounding only
+# Both bound the memory and change values by rounding only.
+KEPT_LOGITS = 2**25  # for whose gradient autograd keeps what it needs, two or three tensors of 128 MiB in float32
+CHUNK_LOGITS = 2**23  # that are there at once where there are more: with the gradient about five of 32 MiB
 
 Terms = Callable[[Tensor, slice], Tensor]  # logits (M, V) of the positions of a slice to (..., M)
 
@@ -47,7 +49,7 @@ def in_chunks(
 ) -> Tensor:
     """What the terms of each group make of its logits, hidden @ weight.T + bias, for N positions.
 
-    Up to MAX_LOGITS logits autograd keeps what it needs; of more, only a chunk's are there at any time, forwards and
+    Up to KEPT_LOGITS logits autograd keeps what it needs; of more, only a chunk's are there at any time, forwards and
     backwards.
 
     Args:
@@ -61,10 +63,10 @@ def in_chunks(
         (..., N), in the dtype that terms give. The head computes in the dtype of autocast where that is on.
 
     Raises:
-        RuntimeError: from torch, where a second derivative is asked for of more than one chunk.
+        RuntimeError: from torch, where a second derivative is asked for of several groups or more than KEPT_LOGITS.
     """
     vocab_size = hidden.shape[-1] if weight is None else len(weight)
-    if len(groups) == 1 and len(hidden) * vocab_size <= MAX_LOGITS:
+    if len(groups) == 1 and len(hidden) * vocab_size <= KEPT_LOGITS:
         return groups[0].terms(_logits(hidden, weight, bias), slice(0, len(hidden)))
     found: Tensor = _InChunks.apply(hidden, weight, bias, read, groups, vocab_size)
     return found
@@ -94,7 +96,7 @@ class _InChunks(Function):
         ctx.save_for_backward(hidden, weight, bias, read)
         ctx.dtype = hidden.dtype if weight is None else _product_dtype(hidden)
         ctx.chunks = [chunk for group in groups for chunk in _chunks_of(group, len(hidden), vocab_size)]
-        few = sum(_positions(group, len(hidden)) * _tokens(group, vocab_size) for group in groups) <= MAX_LOGITS
+        few = sum(_positions(group, len(hidden)) * _tokens(group, vocab_size) for group in groups) <= KEPT_LOGITS
         keeps = few and any(ctx.needs_input_grad)
         weight, bias = _cast(weight, ctx.dtype), _cast(bias, ctx.dtype)  # once, as autocast would for every chunk
         ctx.kept, values = dict[int, tuple[Tensor, Tensor]](), list[Tensor]()
@@ -143,7 +145,7 @@ class _InChunks(Function):
 
 
 def _chunks_of(group: Group, num_positions: int, vocab_size: int) -> Iterator[_Chunk]:
-    count, size = _positions(group, num_positions), max(1, MAX_LOGITS // _tokens(group, vocab_size))
+    count, size = _positions(group, num_positions), max(1, CHUNK_LOGITS // _tokens(group, vocab_size))
     for start in range(0, count, size):
         part = slice(start, min(start + size, count))
         at = part if group.at is None else group.at[part]

@@ -59,7 +59,7 @@ def trace(run: Run, *, bfloat16: bool, devices: int = 1) -> Traced:
     own = -(-run.training.batch_size // devices)  # of the batch
     size = min(own, run.training.micro_batch_size or own)
     kept = size < own or devices > 1  # gradients that are there before a pass
-    few = max(1, 2 * chunks.MAX_LOGITS // (run.length * run.vocab_size))  # sequences whose loss has about two chunks
+    few = max(1, 2 * chunks.KEPT_LOGITS // (run.length * run.vocab_size))  # sequences of which not all logits are kept
     rows, share = 1, asked(run, size, "cuda" if bfloat16 else "cpu")  # of a sequence in a step, of its length
     with FakeTensorMode():
         network = run.build()
@@ -89,7 +89,7 @@ def trace(run: Run, *, bfloat16: bool, devices: int = 1) -> Traced:
 
 def _computed(logits: float) -> int:
     """How many products with the head so many logits and their gradient take; see core.chunks."""
-    return 4 if logits > chunks.MAX_LOGITS else 3
+    return 4 if logits > chunks.KEPT_LOGITS else 3
 
 
 def asked(run: Run, size: int, device: str) -> float:
@@ -150,7 +150,7 @@ def _pass(network: nn.Module, run: Run, size: int, *, bfloat16: bool, kept: bool
     x, t = torch.zeros(size, run.length, dtype=torch.long), torch.full((size,), 0.5)
     set_keys(network, torch.zeros(size, dtype=torch.long))
     noise = BatchNoise(torch.Generator(), size)
-    with _Everywhere(), _Counter() as counter:
+    with _Everywhere(), _Counter(network) as counter:
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             value = loss_of(run)(network, x, t, noise).sum()
         value.backward()
@@ -164,7 +164,7 @@ def _evaluated(network: nn.Module, run: Run) -> tuple[int, int]:
     where = torch.ones(y.shape[:2], dtype=torch.bool)
     layer: nn.Linear | None = getattr(network, "logits_layer", None)
     hidden = {} if layer is None else {"hidden": True}
-    with _Everywhere(), _Counter() as counter, torch.no_grad():
+    with _Everywhere(), _Counter(network) as counter, torch.no_grad():
         network(y, torch.zeros(1), where, **hidden)
     return counter.flops, 0 if layer is None else 2 * layer.weight.numel()
 
@@ -180,14 +180,13 @@ class _Everywhere(TorchFunctionMode):
             return args[0].flatten(0, args[1].ndim - 1)
         if func is Tensor.numpy:  # how many positions show each digit, where everything is masked
             return np.zeros(args[0].shape, dtype=np.int64)
-        if func is Tensor.nonzero:
-            places = torch.unravel_index(torch.arange(args[0].numel()), args[0].shape)
-            return places if kwargs.get("as_tuple") else torch.stack(places, -1)
         return func(*args, **kwargs)
 
 
 class _Counter(TorchDispatchMode):
-    """Counts operations as torch's FlopCounterMode does, and bytes of the tensors that are made inside of the block.
+    """Counts operations as torch's FlopCounterMode does, and bytes of what is made inside of the block: no parameters.
+
+    A mask is taken to hold everywhere here too.
 
     Attributes:
         flops: of all calls.
@@ -195,14 +194,18 @@ class _Counter(TorchDispatchMode):
             allocate is not seen.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.flops = self.now = self.peak = 0
-        self._seen = weakref.WeakSet[torch.UntypedStorage]()
+        self._seen = weakref.WeakSet(parameter.untyped_storage() for parameter in network.parameters())
 
     def __torch_dispatch__(
         self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        if (
+            func is torch.ops.aten.nonzero.default
+        ):  # here, since a backward pass asks it too, which is not in _Everywhere
+            return torch.stack(torch.unravel_index(torch.arange(args[0].numel()), args[0].shape), -1)
         made = func(*args, **(kwargs or {}))
         if (count := flop_registry.get(func._overloadpacket)) is not None:
             self.flops += count(*args, **(kwargs or {}), out_val=made)
