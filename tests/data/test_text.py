@@ -9,10 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from mdm_prime import data
-from mdm_prime.data import documents, text
+from mdm_prime.data import documents
 from mdm_prime.data import tokenizer as tokenizers
 from mdm_prime.data.documents import Corpus, HubText
 from mdm_prime.data.text import TextData
+from mdm_prime.data.text_split import split_by_document
 from mdm_prime.errors import UserError
 from mdm_prime.results.data_set import DataSet
 
@@ -100,8 +101,7 @@ def test_a_duplicate_is_never_on_the_other_side():
     documents = make_documents(50, words=3)
     for seed in range(30):
         source = Corpus("twice", lambda: iter([*documents, *documents[::-1]]))
-        _, split = text.split_by_document(source, 0.3, seed)
-        sides = [split.is_heldout(document) for document in source.read()]
+        sides = [document.is_heldout for document in split_by_document(source, 0.3, seed).read()]
         assert sides[:50] == sides[:49:-1]
         assert sum(sides[:50]) == 15
 
@@ -110,8 +110,7 @@ def test_the_split_depends_on_the_seed_and_not_on_the_order():
     documents = make_documents(50, words=3)
 
     def heldout(source, seed):
-        _, split = text.split_by_document(source, 0.3, seed)
-        return {document for document in source.read() if split.is_heldout(document)}
+        return {document.text for document in split_by_document(source, 0.3, seed).read() if document.is_heldout}
 
     forward, backward = Corpus("a", lambda: iter(documents)), Corpus("b", lambda: iter(documents[::-1]))
     assert heldout(forward, 0) == heldout(backward, 0)
@@ -121,8 +120,8 @@ def test_the_split_depends_on_the_seed_and_not_on_the_order():
 @pytest.mark.parametrize(("fraction", "expected"), [(0.001, 1), (0.5, 5), (0.999, 9)])
 def test_both_sides_have_a_document(fraction, expected):
     documents = make_documents(10, words=3)
-    _, split = text.split_by_document(Corpus("ten", lambda: iter(documents)), fraction, 0)
-    assert sum(map(split.is_heldout, documents)) == expected
+    found = split_by_document(Corpus("ten", lambda: iter(documents)), fraction, 0)
+    assert sum(document.is_heldout for document in found.read()) == expected
 
 
 def test_heldout_bytes_are_those_of_the_kept_text(tmp_path, own_files):
@@ -205,6 +204,53 @@ def test_a_single_file_of_plain_text_has_a_document_for_each_line(tmp_path):
     path.write_text("\n\n".join(make_documents(30)).replace("line\nend", "end"))
     data.prepare("text", config_of(hub=HubText(path=str(path))), tmp_path / "output")
     assert json.loads((tmp_path / "output" / "meta.json").read_text())["corpus"]["documents"] == 30
+
+
+def folder_of_splits(path, **splits):
+    """A data set as the hub has them, a file for each split."""
+    path.mkdir()
+    for name, texts in splits.items():
+        (path / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return str(path)
+
+
+def test_a_split_of_its_own_is_held_out_as_it_is(tmp_path):
+    training, test = make_documents(20)[:12], make_documents(20)[10:15]  # two stand in both
+    source = folder_of_splits(tmp_path / "set", train=training, validation=["other text\n" * 9], test=test)
+    hub = HubText(path=source, heldout_split="test")
+    data.prepare("text", config_of(hub=hub, length=1), tmp_path / "made")
+    assert stored_documents(tmp_path / "made", "train") == training
+    assert stored_documents(tmp_path / "made", "heldout") == test
+    made = json.loads((tmp_path / "made" / "meta.json").read_text())
+    assert made["corpus"]["name"] == "set train, held out: set test"
+    assert made["corpus"]["documents"] == 17
+    assert made["corpus"]["bytes"] == sum(len(text.encode()) for text in training + test)
+    data.prepare("text", config_of(hub=hub, length=1, seed=1, heldout_fraction=0.9), tmp_path / "again")
+    for name in TextData.outputs:
+        assert (tmp_path / "made" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    data.prepare("text", config_of(hub=HubText(path=source, heldout_split="validation"), length=1), tmp_path / "other")
+    assert json.loads((tmp_path / "other" / "meta.json").read_text())["sha256"] != made["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"heldout_split": "train"}, "heldout_split: is train, which is trained on; give another one, or null"),
+        ({"path": __file__, "heldout_split": "test"}, "is one file without splits; give a folder, or null"),
+    ],
+)
+def test_what_cannot_be_a_held_out_split(options, message):
+    with pytest.raises(ValidationError, match=message):
+        HubText(**{"path": "somewhere", **options})
+
+
+@pytest.mark.parametrize(("test", "message"), [([" "], "holds no text"), (None, "split test")])
+def test_a_held_out_split_without_text_is_one_line(tmp_path, test, message):
+    splits = {"train": make_documents(3)} | ({} if test is None else {"test": test})
+    hub = HubText(path=folder_of_splits(tmp_path / "set", **splits), heldout_split="test")
+    with pytest.raises(UserError, match=message) as error:
+        data.prepare("text", config_of(hub=hub), tmp_path / "output")
+    assert "\n" not in str(error.value)
 
 
 HUB_ERRORS = {

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import model_validator
+
 from mdm_prime.data import pydocs
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.base import Section
@@ -24,7 +26,23 @@ class HubText(Section):
     path: str  # hub name, or a folder or file on this machine
     name: str | None = None
     split: str = "train"
+    heldout_split: str | None = None  # whose documents are held out as they are; null: heldout_fraction of split's
     text_column: str = "text"
+
+    @model_validator(mode="after")
+    def _another_split(self) -> HubText:
+        if self.heldout_split == self.split:
+            raise ValueError(f"heldout_split: is {self.heldout_split}, which is trained on; give another one, or null")
+        if self.heldout_split and Path(self.path).is_file():
+            raise ValueError(f"heldout_split: {self.path} is one file without splits; give a folder, or null")
+        return self
+
+    @property
+    def heldout(self) -> HubText | None:
+        """The documents that are held out, where a split of their own has them."""
+        if self.heldout_split is None:
+            return None
+        return self.model_copy(update={"split": self.heldout_split, "heldout_split": None})
 
 
 @dataclass(frozen=True)

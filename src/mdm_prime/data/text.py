@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
-from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -16,8 +13,8 @@ from pydantic import Field, PositiveInt, model_validator
 
 from mdm_prime import files
 from mdm_prime.data import arrays, tokenizer
-from mdm_prime.data.documents import Corpus, HubText, corpus, matching
-from mdm_prime.data.splitting import content_hash, heldout_threshold
+from mdm_prime.data.documents import HubText, corpus, matching
+from mdm_prime.data.text_split import Document, Documents, given_parts, split_by_document
 from mdm_prime.errors import UserError
 from mdm_prime.experiment.sections.base import Fraction
 from mdm_prime.experiment.sections.data import DataSection
@@ -69,11 +66,11 @@ class TextData(DataSection):
         """
         arrays.start(output)
         try:
-            source, split = split_by_document(corpus(self.files, self.hub, key), self.heldout_fraction, self.seed)
+            found = self._documents(key)
         except ValueError as error:
             raise UserError(f"{key}: {error}") from None
         if self.tokenizer in (None, tokenizer.CHARACTERS):
-            training_texts = (text for text in source.read() if not split.is_heldout(text))
+            training_texts = (document.text for document in found.read() if not document.is_heldout)
             made = tokenizer.train_tokenizer if self.tokenizer is None else tokenizer.character_tokenizer
             encoder = made(training_texts, self.vocab_size, key)
         else:
@@ -84,15 +81,16 @@ class TextData(DataSection):
             arrays.writing_sequences(output / "train.npy", *shape) as train,
             arrays.writing_sequences(output / "heldout.npy", *shape) as heldout,
         ):
-            for texts in _batches(source.read()):
-                for text, tokens in zip(texts, tokenizer.encode_documents(encoder, texts), strict=True):
+            for batch in _batches(found.read()):
+                encoded = tokenizer.encode_documents(encoder, [document.text for document in batch])
+                for (text, is_heldout), tokens in zip(batch, encoded, strict=True):
                     if self.tokenizer == tokenizer.CHARACTERS and len(tokens) != len(text) + 1:
                         raise UserError(
                             f"{key}.tokenizer: is {self.tokenizer}; the held-out text has "
                             f"{tokenizer.missing(encoder, text)!r}, which the training text has not; give more text, "
                             "another heldout_fraction or seed, or null"
                         )
-                    (heldout if split.is_heldout(text) else train).append(tokens)
+                    (heldout if is_heldout else train).append(tokens)
             for name, writer in (("training", train), ("held-out", heldout)):
                 if writer.sequences == 0:
                     raise UserError(
@@ -108,11 +106,11 @@ class TextData(DataSection):
                 train_sequences=train.sequences,
                 heldout_sequences=heldout.sequences,
                 entropy_per_token=None,
-                sha256=split.sha256,
+                sha256=found.sha256,
                 corpus={
-                    "name": source.name,
-                    "documents": split.documents,
-                    "bytes": split.bytes,
+                    "name": found.name,
+                    "documents": found.number,
+                    "bytes": found.bytes,
                     "python": platform.python_version(),
                     "train_tokens": train.tokens,
                     "heldout_tokens": heldout.tokens,
@@ -121,67 +119,17 @@ class TextData(DataSection):
             ),
         )
 
+    def _documents(self, key: str) -> Documents:
+        source = corpus(self.files, self.hub, key)
+        if self.hub and (heldout := self.hub.heldout):
+            return given_parts(source, corpus((), heldout, key))
+        return split_by_document(source, self.heldout_fraction, self.seed)
+
     def encode(self, folder: Path, text: str) -> list[int]:
         return tokenizer.encode(tokenizer.load_tokenizer(folder / "tokenizer.json"), text)
 
     def decode(self, folder: Path, x: NDArray[np.integer[Any]]) -> list[str]:
         return tokenizer.decode(tokenizer.load_tokenizer(folder / "tokenizer.json"), x)
-
-
-@dataclass(frozen=True)
-class Split:
-    """Which documents are held out: those whose seeded hash is below a threshold.
-
-    Equal documents have equal hashes, so none stands on both sides; nothing else about them need be kept.
-
-    Attributes:
-        seed: another seed, another split.
-        threshold: 0 to 2^64.
-        documents, bytes: of the whole corpus, bytes in UTF-8.
-        sha256: of the documents' UTF-8 bytes, each after its length (8 bytes, little-endian).
-    """
-
-    seed: int
-    threshold: int
-    documents: int
-    bytes: int
-    sha256: str
-
-    def is_heldout(self, text: str) -> bool:
-        return content_hash(text.encode(), self.seed) < self.threshold
-
-
-def split_by_document(source: Corpus, fraction: float, seed: int) -> tuple[Corpus, Split]:
-    """Puts about `fraction` of the distinct documents aside: at least one, and not all.
-
-    A corpus of a single document is first cut at line ends into 1 / fraction pieces, which become its documents.
-
-    Returns:
-        The corpus, cut if need be, and the split.
-
-    Raises ValueError when there is nothing to split.
-    """
-    digest = hashlib.sha256()
-    hashes = array("Q")
-    size = 0
-    for text in source.read():
-        content = text.encode()
-        digest.update(len(content).to_bytes(8, "little") + content)
-        hashes.append(content_hash(content, seed))
-        size += len(content)
-    found = np.frombuffer(hashes, np.uint64)
-    if len(found) == 0:
-        raise ValueError(f"{source.name} holds no text; give another source")
-    if (found == found[0]).all():
-        pieces = _pieces(next(source.read()), max(2, round(1 / fraction)))
-        if len(set(pieces)) < 2:
-            raise ValueError(
-                f"{source.name} is one document of one line, which cannot be split into training and "
-                "held-out text; give several documents or lines"
-            )
-        return split_by_document(Corpus(source.name, lambda: iter(pieces)), fraction, seed)
-    threshold = heldout_threshold(found, fraction)
-    return source, Split(seed, threshold, len(found), size, digest.hexdigest())
 
 
 def _decoded_bytes(encoder: Tokenizer, path: Path, *, framed: bool) -> int:
@@ -196,25 +144,14 @@ def _decoded_bytes(encoder: Tokenizer, path: Path, *, framed: bool) -> int:
     return total
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    batch: list[Document] = []
     size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
+    for document in documents:
+        batch.append(document)
+        size += len(document.text)
         if size >= BATCH_CHARACTERS:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _pieces(text: str, count: int) -> list[str]:
-    """Cuts a text after line ends into at most `count` pieces of about equal length, none of them blank."""
-    pieces: list[list[str]] = [[] for _ in range(count)]
-    position = 0
-    for line in text.splitlines(keepends=True):
-        pieces[position * count // len(text)].append(line)
-        position += len(line)
-    joined = ("".join(piece) for piece in pieces)
-    return [piece for piece in joined if piece.strip()]
