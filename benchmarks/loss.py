@@ -1,9 +1,11 @@
-"""What does a loss cost by itself, from hidden states to their gradient, and what is saved by chunks of positions?
+"""What does a loss cost by itself, from hidden states to their gradient, and what do chunks and groups save?
 
     python benchmarks/loss.py [--vocab-size 50257] [--width 768] [--positions 2048] [--subtokens 1 2 4 8] [--steps 5]
 
 Time is the median over steps of loss and gradient together, on random numbers; memory (on a GPU) is the most that was
-there beside hidden states and head. `at once` has the logits of all positions in memory.
+there beside hidden states and head. `at once` has the logits of all positions in memory, `chunks` some at a time, and
+`groups` does not compute those of tokens that a visible sub-token rules out (core/visible_digits.py). `--worth` is how
+many logits a group has to spare; the default is the package's for the device.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from mdm_prime.core import chunks
+from mdm_prime.core import chunks, visible_digits
 from mdm_prime.core.objectives import sequence_losses
 from mdm_prime.core.subtokens import Subtokenizer
+from mdm_prime.stages import memory
+
+NEVER = 2**62
 
 
 class Head(nn.Module):
@@ -62,29 +67,35 @@ def main() -> None:
     parser.add_argument("--positions", type=int, default=2048)
     parser.add_argument("--subtokens", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--chunk", type=int, default=chunks.CHUNK_LOGITS, help="logits of a chunk")
+    parser.add_argument("--worth", type=int, help="logits that a group spares")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    memory.keep_freed()  # as every stage does
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {options.threads} thread(s)"
     title = f"loss of {options.positions} positions, V = {options.vocab_size}, on {name}"
-    table = Table("sub-tokens", "loss", "at once, s", "chunks, s", "at once, GB", "chunks, GB", "to joint", title=title)
+    worth = options.worth or visible_digits.WORTH.get(device.type, visible_digits.WORTH_ELSEWHERE)
+    ways = {"at once": (NEVER, NEVER), "chunks": (options.chunk, NEVER), "groups": (options.chunk, worth)}
+    columns = [f"{way}, {unit}" for unit in ("s", "GB") for way in ways]
+    table = Table("sub-tokens", "loss", *columns, "to joint", title=title)
     for ell in options.subtokens:
         joint = None
         for objective in ("joint_loss", "nelbo"):
             found = []
-            for size in (2**62, options.chunk):
-                chunks.KEPT_LOGITS = chunks.CHUNK_LOGITS = size
+            for chunk, least in ways.values():
+                chunks.KEPT_LOGITS = chunks.CHUNK_LOGITS = chunk
+                visible_digits.WORTH = {device.type: least}
                 torch.manual_seed(0)
                 network = Head(torch.randn(1, options.positions, options.width, device=device), options.vocab_size)
                 if device.type == "cuda":
                     torch.cuda.reset_peak_memory_stats()
                 found.append(cost(network, Subtokenizer(options.vocab_size, ell), objective, options.steps))
-            (once, much), (seconds, little) = found
+            seconds = found[-1][0]
             joint = joint or seconds
-            row = f"{once:.3f}", f"{seconds:.3f}", f"{much / 1e9:.2f}", f"{little / 1e9:.2f}", f"{seconds / joint:.2f}"
-            table.add_row(str(ell), objective, *row)
+            row = [f"{taken:.3f}" for taken, _ in found] + [f"{much / 1e9:.2f}" for _, much in found]
+            table.add_row(str(ell), objective, *row, f"{seconds / joint:.2f}")
     Console().print(table)
 
 
