@@ -22,11 +22,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from rich.filesize import decimal
 from training_step import measure, precision_of, with_training
 
+from mdm_prime.core import visible_digits
 from mdm_prime.cost.machines import this_machine
 from mdm_prime.cost.timing import seconds_a_call
 from mdm_prime.cost.work import SAMPLE, Work
@@ -55,7 +57,9 @@ def parts(options: argparse.Namespace, device: torch.device) -> Iterator[Part]:
                 for size in sizes[task][:1] if compiled else sizes[task]:
                     name = f"{task}/{model}/seed0"
                     said = f"step {name}, {size} sequences{', compiled' if compiled else ''}"
-                    yield said, lambda n=name, s=size, c=compiled: step(scale, n, s, c, device, options.seconds)
+                    yield said, lambda n=name, s=size, c=compiled: step(scale, n, s, c, True, device, options.seconds)
+    last, size = f"text/{texts[-1]}/seed0", sizes["text"][0]
+    yield f"step {last} without groups", lambda: step(scale, last, size, False, False, device, options.seconds)
     for model in texts:
         name = f"text/{model}/seed0"
         yield f"samples {name}", lambda n=name: samples(scale, n, device, 4 * options.seconds)
@@ -65,16 +69,20 @@ def parts(options: argparse.Namespace, device: torch.device) -> Iterator[Part]:
         yield f"training {name}", lambda n=name: bound(default, n, options.data, device)
 
 
-def step(scale: Config, name: str, size: int, compiled: bool, device: torch.device, seconds: float) -> Row:
-    """A training step of `size` sequences in one pass."""
+def step(
+    scale: Config, name: str, size: int, compiled: bool, grouped: bool, device: torch.device, seconds: float
+) -> Row:
+    """A training step of `size` sequences in one pass; not `grouped`: with the logits of all tokens."""
     run = with_training(scale.run(name), batch_size=size, micro_batch_size=None, compile=compiled)
-    found = measure(run, device, seconds)
+    with mock.patch.dict(visible_digits.WORTH, {} if grouped else {device.type: 2**62}):
+        found = measure(run, device, seconds)
     rate = this_machine(device, precision_of(run, device)).rate
     return {
         "part": "step",
         "run": name,
         "sequences": size,
         "compiled": compiled,
+        "grouped": grouped,
         "seconds": found.seconds,
         "sequences_per_second": size / found.seconds,
         "tokens_per_second": size * run.length / found.seconds,
@@ -193,9 +201,10 @@ python benchmarks/gpu.py  # needs a GPU, and the package with what it needs; les
 ```
 
 It measures training steps of the paper's text network (one and four sub-tokens) and of its U-Net for CIFAR-10 (one and
-two), compiled and not, samples at T = 1,024, and the default scale's text runs with their bounds beside the CPU's.
-Where `results/default/text/data` is not there, `--data FOLDER` names the data set, or it is made, which needs
-`tokenizers` and differs with the version of Python. With `--page` this page is written again from the JSON file.
+two), compiled and not, and without the [groups](cost.md#what-a-training-step-saves) of positions; samples at T = 1,024;
+and the default scale's text runs with their bounds beside the CPU's. Where `results/default/text/data` is not there,
+`--data FOLDER` names the data set, or it is made, which needs `tokenizers` and differs with the version of Python. With
+`--page` this page is written again from the JSON file.
 """
 NONE = "This has run on a CPU only: no number stands here."
 COLUMNS: dict[str, dict[str, Callable[[Row], str]]] = {
@@ -203,6 +212,7 @@ COLUMNS: dict[str, dict[str, Callable[[Row], str]]] = {
         "run": lambda row: f"`{row['run']}`",
         "sequences": lambda row: f"{row['sequences']}",
         "compiled": lambda row: "yes" if row["compiled"] else "no",
+        "groups": lambda row: "yes" if row["grouped"] else "no",
         "ms": lambda row: f"{row['seconds'] * 1000:,.1f}",
         "sequences/s": lambda row: f"{row['sequences_per_second']:,.1f}",
         "tokens/s": lambda row: f"{row['tokens_per_second']:,.0f}",

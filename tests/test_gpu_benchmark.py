@@ -37,9 +37,10 @@ def test_it_runs_on_a_cpu(tmp_path: Path, script: ModuleType) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text())
     assert found["left_out"] == []
-    assert [row["part"] for row in found["rows"]] == ["step"] * 4 + ["samples"] * 2 + ["bound"]
+    assert [row["part"] for row in found["rows"]] == ["step"] * 5 + ["samples"] * 2 + ["bound"]
     steps = [row for row in found["rows"] if row["part"] == "step"]
     assert {row["run"] for row in steps} == {f"{task}/{model}/seed0" for task, model in RUNS}
+    assert [row["grouped"] for row in steps] == [True, True, True, True, False]
     assert all(0 < row["share"] < 1 and row["memory"] is None for row in steps)
     assert found["rows"][-1]["ppl_bound"] > 1
     text = (tmp_path / "gpu.md").read_text()
