@@ -144,6 +144,24 @@ def test_losses_and_gradients_are_the_same_in_groups_that_show_a_digit(
     assert min(groups) > 1 if carry_over else not groups
 
 
+@pytest.mark.parametrize("size", [1, EVERYTHING])
+def test_all_positions_may_show_the_same_digit(size, at_once, grouped):
+    network, subtokenizer = dit(2), Subtokenizer(VOCAB_SIZE, 2)
+    x = torch.tensor([[1, 4, 1, 4]])  # base 3: the last digit is 1
+    y = subtokenizer.encode(x)
+    y[..., 0] = subtokenizer.mask_id
+
+    def loss(network):
+        return sequence_losses(network, x, y, torch.zeros(1), subtokenizer, carry_over=True).marginal
+
+    at_once(EVERYTHING)
+    expected = value_and_gradients(loss, network)
+    at_once(size)
+    groups = grouped()
+    agree(value_and_gradients(loss, network), expected, rtol=1e-10, atol=1e-12)
+    assert groups == [1]
+
+
 @pytest.mark.parametrize("size", [1, 7, EVERYTHING])
 def test_autoregressive_loss_and_gradients_are_those_of_all_positions(size, at_once):
     network = dit(1, causal=True)

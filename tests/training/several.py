@@ -15,6 +15,7 @@ import torch._dynamo  # torch.optim would, in each process
 import torch.distributed as dist
 from torch import multiprocessing
 
+from mdm_prime.core import visible_digits
 from mdm_prime.errors import TrainingInterruptedError
 from mdm_prime.training.parts import local
 from mdm_prime.training.processes import ALONE, Processes
@@ -25,6 +26,7 @@ KINDS = {
     "muon": MUON | {"micro_batch_size": 2, "dropout": 0.3},
     "bound": {"objective": "nelbo"},
 }
+GROUPS = {"cpu": 1}  # several processes compute positions that show a digit together, however few; one does not
 
 
 def prepared(x, noise):
@@ -35,6 +37,7 @@ def prepared(x, noise):
 def one(folder, kind, count, rank):
     torch.set_num_threads(1)
     if count > 1:
+        visible_digits.WORTH = GROUPS
         dist.init_process_group("gloo", init_method=f"file://{folder}/{kind}{count}", rank=rank, world_size=count)
     torch.set_default_dtype(torch.float64)  # sums in another order differ by 1e-15
     trained = train(
@@ -66,6 +69,7 @@ def in_parts(folder, rank):
     """One of two processes that keep a part of each weight, stopped after seven steps, and then to the end."""
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
+    visible_digits.WORTH = GROUPS
     dist.init_process_group("gloo", init_method=f"file://{folder}/parts", rank=rank, world_size=2)
     state = folder / "parts.safetensors"
     options = KINDS["adamw"] | {"micro_batch_size": 2, "prepare": prepared, "processes": Processes(rank, 2, shard=True)}

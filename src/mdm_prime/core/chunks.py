@@ -66,7 +66,7 @@ def in_chunks(
         RuntimeError: from torch, where a second derivative is asked for of several groups or more than KEPT_LOGITS.
     """
     vocab_size = hidden.shape[-1] if weight is None else len(weight)
-    if len(groups) == 1 and len(hidden) * vocab_size <= KEPT_LOGITS:
+    if groups[0].at is None and len(hidden) * vocab_size <= KEPT_LOGITS:  # then it is the only one
         return groups[0].terms(_logits(hidden, weight, bias), slice(0, len(hidden)))
     found: Tensor = _InChunks.apply(hidden, weight, bias, read, groups, vocab_size)
     return found
