@@ -5,7 +5,7 @@
 Time is the median over steps of loss and gradient together, on random numbers; memory (on a GPU) is the most that was
 there beside hidden states and head. `at once` has the logits of all positions in memory, `chunks` some at a time, and
 `groups` does not compute those of tokens that a visible sub-token rules out (core/visible_digits.py). `--worth` is how
-many logits a group has to spare; the default is the package's for the device.
+many logits a group has to spare; the default is the package's for the device. `groups` is what the package does.
 """
 
 from __future__ import annotations
@@ -76,16 +76,21 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {options.threads} thread(s)"
     title = f"loss of {options.positions} positions, V = {options.vocab_size}, on {name}"
-    worth = options.worth or visible_digits.WORTH.get(device.type, visible_digits.WORTH_ELSEWHERE)
-    ways = {"at once": (NEVER, NEVER), "chunks": (options.chunk, NEVER), "groups": (options.chunk, worth)}
+    worth = visible_digits.WORTH.get(device.type, visible_digits.WORTH_ELSEWHERE)
+    kept = chunks.KEPT_LOGITS  # by the package, before it computes chunks
+    ways = {
+        "at once": (NEVER, NEVER),
+        "chunks": (options.chunk, NEVER),
+        "groups": (kept, worth if options.worth is None else options.worth),
+    }
     columns = [f"{way}, {unit}" for unit in ("s", "GB") for way in ways]
     table = Table("sub-tokens", "loss", *columns, "to joint", title=title)
     for ell in options.subtokens:
         joint = None
         for objective in ("joint_loss", "nelbo"):
             found = []
-            for chunk, least in ways.values():
-                chunks.KEPT_LOGITS = chunks.CHUNK_LOGITS = chunk
+            for most, least in ways.values():
+                chunks.KEPT_LOGITS, chunks.CHUNK_LOGITS = most, options.chunk
                 visible_digits.WORTH = {device.type: least}
                 torch.manual_seed(0)
                 network = Head(torch.randn(1, options.positions, options.width, device=device), options.vocab_size)

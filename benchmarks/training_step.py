@@ -37,7 +37,8 @@ class Everywhere(nn.Module):
         self.network = network
 
     def forward(self, y: Tensor, t: Tensor, where: Tensor) -> Tensor:
-        return self.network(y, t, torch.ones_like(where))[where.flatten()]
+        logits: Tensor = self.network(y, t, torch.ones_like(where))
+        return logits if where.all() else logits[where.flatten()]
 
 
 class Step(NamedTuple):
@@ -73,7 +74,7 @@ def measure(
         torch.cuda.reset_peak_memory_stats()
     found = seconds_a_step(run, network, device, seconds, blocks_at)
     held = torch.cuda.max_memory_allocated() if on_gpu else None
-    traced = trace(run, bfloat16=precision_of(run, device) == torch.bfloat16)
+    traced = trace(run, bfloat16=precision_of(run, device) == torch.bfloat16, device=device.type)
     return Step(found, run.training.batch_size * traced.training, held, traced.memory)
 
 

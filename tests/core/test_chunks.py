@@ -144,6 +144,39 @@ def test_losses_and_gradients_are_the_same_in_groups_that_show_a_digit(
     assert min(groups) > 1 if carry_over else not groups
 
 
+def test_without_a_head_there_are_no_groups(grouped):
+    """All logits are there anyway."""
+    loss, network = masked("nelbo", True, 2), dit(2)
+    groups = grouped()
+    loss(OnlyLogits(network))
+    assert not groups
+    group = Group(lambda logits, at: logits.sum(-1), torch.arange(2), slice(0, 1))
+    with pytest.raises(ValueError, match="several groups need a head"):
+        in_chunks(torch.zeros(2, 3), None, None, [group])
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize(("kept", "times"), [(6 * VOCAB_SIZE, 1), (6 * VOCAB_SIZE - 1, 2)])
+def test_logits_are_kept_or_computed_again_for_the_gradient(kept, times, recorded, monkeypatch):
+    """And where no gradient is recorded nothing is kept, though the head could have one."""
+    monkeypatch.setattr(chunks, "KEPT_LOGITS", kept)
+    monkeypatch.setattr(chunks, "CHUNK_LOGITS", 2 * VOCAB_SIZE)
+    hidden, weight, bias = head(6, 3, VOCAB_SIZE)
+    calls = []
+
+    def terms(logits, at):
+        calls.append((len(logits), torch.is_grad_enabled()))
+        return logits.logsumexp(-1)
+
+    with torch.set_grad_enabled(recorded):
+        found = in_chunks(hidden, weight, bias, [Group(terms, torch.arange(6))])
+    if recorded:
+        found.sum().backward()
+        assert calls == [(2, True)] * 3 if times == 1 else [(2, False)] * 3 + [(2, True)] * 3
+    else:
+        assert calls == [(2, False)] * 3
+
+
 @pytest.mark.parametrize("size", [1, EVERYTHING])
 def test_all_positions_may_show_the_same_digit(size, at_once, grouped):
     network, subtokenizer = dit(2), Subtokenizer(VOCAB_SIZE, 2)

@@ -6,10 +6,10 @@ from torch import nn
 
 from enumeration import all_sequences, random_denoiser
 from golden_values import golden, names
+from mdm_prime.core.bases import grid_sizes
 from mdm_prime.core.objectives import (
     autoregressive_loss,
     consistent,
-    grid_sizes,
     sequence_losses,
     shifted,
     token_log_probs,

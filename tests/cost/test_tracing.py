@@ -61,6 +61,7 @@ def test_positions_that_show_a_digit_are_counted_with_the_tokens_that_have_it(
 ) -> None:
     run = run_of("default", "text/l4/seed0", objective=objective)
     run = run.model_copy(update={"data": run.data.model_copy(update={"vocab_size": 4096})})
+    monkeypatch.setattr(visible_digits, "WORTH", {"cpu": 2**40})
     whole = trace(run, bfloat16=False).training
     monkeypatch.setattr(visible_digits, "WORTH", {"cpu": 2**12})
     found = trace(run, bfloat16=False).training

@@ -235,7 +235,10 @@ def test_a_split_of_its_own_is_held_out_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"heldout_split": "train"}, "heldout_split: is train, which is trained on; give another one, or null"),
+        ({"heldout_split": "train"}, "heldout_split: is train, but train is trained on; give another one, or null"),
+        ({"split": "test+train", "heldout_split": "test"}, "is test, but test is trained on"),
+        ({"split": "train[:9%]", "heldout_split": "dev + train"}, "but train is trained on"),
+        ({"heldout_split": ""}, "at least 1 character"),
         ({"path": __file__, "heldout_split": "test"}, "is one file without splits; give a folder, or null"),
     ],
 )
@@ -244,9 +247,23 @@ def test_what_cannot_be_a_held_out_split(options, message):
         HubText(**{"path": "somewhere", **options})
 
 
-@pytest.mark.parametrize(("test", "message"), [([" "], "holds no text"), (None, "split test")])
-def test_a_held_out_split_without_text_is_one_line(tmp_path, test, message):
-    splits = {"train": make_documents(3)} | ({} if test is None else {"test": test})
+def test_two_slices_of_a_split_may_be_different():
+    assert HubText(path="somewhere", split="train[:90%]", heldout_split="train[90%:]").heldout is not None
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        (
+            {"train": make_documents(3), "test": [" "]},
+            "tasks.text.data.hub: set test holds no text; give another source",
+        ),
+        ({"train": [" "], "test": make_documents(3)}, "tasks.text.data.hub: set train holds no text"),
+        ({"train": make_documents(3)}, "split test"),
+        ({"train": make_documents(3), "test": ["x"]}, "held-out .* a smaller length or another heldout_split"),
+    ],
+)
+def test_a_split_without_text_is_one_line(tmp_path, splits, message):
     hub = HubText(path=folder_of_splits(tmp_path / "set", **splits), heldout_split="test")
     with pytest.raises(UserError, match=message) as error:
         data.prepare("text", config_of(hub=hub), tmp_path / "output")
@@ -409,7 +426,7 @@ def test_a_heldout_character_that_the_training_text_has_not(tmp_path):
         "tasks.text.data.vocab_size is 3; allowed with the tokenizer characters: 4, those of the training text and a "
         "separator",
         "tasks.text.data.tokenizer: is characters; the held-out text has 'ü', which the training text has not; give "
-        "more text, another heldout_fraction or seed, or null",
+        "more text, another heldout_fraction, or null",
     }
 
 

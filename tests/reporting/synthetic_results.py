@@ -195,7 +195,7 @@ def write_meta(config: Config, root: Path, task: str) -> None:
             "heldout_sequences": 1_500 if task == "text" else 20_000,
             "entropy_per_token": ENTROPY.get(task),
             "sha256": f"sha of {task}",
-            "corpus": {"name": f"corpus of {task}", "documents": 379, "bytes": 1_900_000},
+            "corpus": {"name": f"corpus of {task}", "documents": 379, "bytes": 1_900_000, "python": "3.11.7"},
             "heldout_bytes": 250_000 if task == "text" else None,
         },
     )

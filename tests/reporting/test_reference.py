@@ -10,7 +10,7 @@ from mdm_prime.files import read_json, write_json
 from mdm_prime.reporting import declared, reference
 from mdm_prime.reporting.records import Row, read_csv
 
-AGREES = ([], [])  # nothing differs, nothing is too close
+AGREES = ([], [])  # nothing differs, nothing is left out
 
 
 @pytest.fixture
@@ -54,6 +54,22 @@ def test_exact_numbers_must_be_equal(finished: Tree, fresh: Path) -> None:
     edit(fresh, "bound_validity", ",1.1,1.1,0,", ",1.1001,1.1,0,")
     ((line,), _) = reference.compare(finished.root, fresh)
     assert "entropy is 1.1001, reference 1.1" in line
+
+
+def test_of_another_text_only_verdicts_are_compared(finished: Tree, fresh: Path) -> None:
+    path = layout.table_files(fresh, "text_perplexity")[3]
+    content = read_json(path)
+    content["tasks"]["text"]["sha256"] = "0" * 64
+    write_json(path, content)
+    row = mean_row(fresh)
+    edit(fresh, "text_perplexity", f"{row['ppl_bound']:.10g}", f"{row['ppl_bound'] * 1.5:.10g}")
+    differences, (line,) = reference.compare(finished.root, fresh)
+    assert not differences
+    assert line.startswith("task text: verdicts only are compared: its text is corpus of text, 1,900,000 bytes")
+    assert line.count(" bytes, read by Python ") == 2
+    edit(fresh, "claims", "tiny,refuted", "tiny,reproduced")
+    ((line,), _) = reference.compare(finished.root, fresh)
+    assert "verdict" in line
 
 
 def test_a_changed_verdict_is_found(finished: Tree, fresh: Path) -> None:
@@ -209,9 +225,9 @@ def test_a_verdict_that_is_a_close_call_is_not_compared(
     old: tuple[float | None, str], new: tuple[float | None, str], compared: bool
 ) -> None:
     rows = [[{"claim": "x", "verdict": verdict, "margin": margin}] for margin, verdict in (old, new)]
-    differences, too_close = reference.compare_rows("claims", *rows)
-    assert (len(differences), len(too_close)) == ((1, 0) if compared else (0, 1))
+    differences, left_out = reference.compare_rows("claims", *rows)
+    assert (len(differences), len(left_out)) == ((1, 0) if compared else (0, 1))
     line = f"verdict is {new[1]!r}, reference {old[1]!r}"
-    assert (differences or too_close)[
+    assert (differences or left_out)[
         0
     ] == f"claims.csv: claim x: {'' if compared else 'not compared, too close: '}{line}"

@@ -198,7 +198,7 @@ def test_an_l_that_the_paper_has_not_stays_empty(tmp_path) -> None:
 
 def test_corpus_is_in_the_sidecar(finished: Tree) -> None:
     sidecar = read_json(layout.table_files(finished.root, "text_perplexity")[3])["tasks"]["text"]
-    assert sidecar["corpus"] == {"name": "corpus of text", "documents": 379, "bytes": 1_900_000}
+    assert sidecar["corpus"] == {"name": "corpus of text", "documents": 379, "bytes": 1_900_000, "python": "3.11.7"}
     assert sidecar["sha256"] == "sha of text"
     assert sidecar["tokens"] == {"train": 640_000, "heldout": 96_000}
 

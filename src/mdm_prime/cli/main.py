@@ -240,8 +240,8 @@ def _check_reference(options: argparse.Namespace) -> int:
     from mdm_prime.reporting import reference
 
     root = layout.scale_root(options.results, config.load(options.params).scale)
-    differences, too_close = reference.compare(options.reference, root)
-    for line in [*differences, *too_close]:
+    differences, left_out = reference.compare(options.reference, root)
+    for line in [*differences, *left_out]:
         print(line)
     if not differences:
         print(f"{root}/tables agrees with {options.reference}/tables")

@@ -16,3 +16,8 @@ def smallest_base(vocab_size: int, num_subtokens: int) -> int:
     while base**num_subtokens < vocab_size:
         base += 1
     return base
+
+
+def grid_sizes(base: int, num_subtokens: int, vocab_size: int) -> list[int]:
+    """(1, ..., 1, a, b, ..., b): the smallest grid of ell axes that holds V codes; their digits from a on are all 0."""
+    return [min(base, -(-vocab_size // base**place)) for place in range(num_subtokens - 1, -1, -1)]

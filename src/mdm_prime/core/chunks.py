@@ -63,12 +63,15 @@ def in_chunks(
         (..., N), in the dtype that terms give. The head computes in the dtype of autocast where that is on.
 
     Raises:
+        ValueError: groups without a head.
         RuntimeError: from torch, where a second derivative is asked for of several groups or more than KEPT_LOGITS.
     """
+    if weight is None and groups[0].at is not None:
+        raise ValueError("several groups need a head")
     vocab_size = hidden.shape[-1] if weight is None else len(weight)
     if groups[0].at is None and len(hidden) * vocab_size <= KEPT_LOGITS:  # then it is the only one
         return groups[0].terms(_logits(hidden, weight, bias), slice(0, len(hidden)))
-    found: Tensor = _InChunks.apply(hidden, weight, bias, read, groups, vocab_size)
+    found: Tensor = _InChunks.apply(hidden, weight, bias, read, groups, torch.is_grad_enabled())
     return found
 
 
@@ -81,7 +84,7 @@ class _Chunk(NamedTuple):
 
 
 class _InChunks(Function):
-    """The arguments of in_chunks and V to its result, for several groups or more than one chunk."""
+    """The arguments of in_chunks, and whether a gradient is recorded, to its result: groups, or more than one chunk."""
 
     @staticmethod
     def forward(
@@ -91,13 +94,14 @@ class _InChunks(Function):
         bias: Tensor | None,
         read: Tensor | None,
         groups: Sequence[Group],
-        vocab_size: int,
+        recorded: bool,
     ) -> Tensor:
+        vocab_size = hidden.shape[-1] if weight is None else len(weight)
         ctx.save_for_backward(hidden, weight, bias, read)
         ctx.dtype = hidden.dtype if weight is None else _product_dtype(hidden)
         ctx.chunks = [chunk for group in groups for chunk in _chunks_of(group, len(hidden), vocab_size)]
         few = sum(_positions(group, len(hidden)) * _tokens(group, vocab_size) for group in groups) <= KEPT_LOGITS
-        keeps = few and any(ctx.needs_input_grad)
+        keeps = few and recorded and any(ctx.needs_input_grad)
         weight, bias = _cast(weight, ctx.dtype), _cast(bias, ctx.dtype)  # once, as autocast would for every chunk
         ctx.kept, values = dict[int, tuple[Tensor, Tensor]](), list[Tensor]()
         with torch.autocast(hidden.device.type, enabled=False), torch.set_grad_enabled(keeps):
@@ -116,10 +120,10 @@ class _InChunks(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of hidden, weight, bias and read from that of the result, (..., N)."""
-        hidden, weight, bias, read = ctx.saved_tensors
+        hidden, weight, bias, read = saved = ctx.saved_tensors
         for_hidden, for_weight, for_bias, for_read = (
             torch.zeros_like(tensor) if wanted else None
-            for tensor, wanted in zip(ctx.saved_tensors, ctx.needs_input_grad[:4], strict=True)
+            for tensor, wanted in zip(saved, ctx.needs_input_grad[:4], strict=True)
         )
         weight, bias = _cast(weight, ctx.dtype), _cast(bias, ctx.dtype)
         with torch.autocast(hidden.device.type, enabled=False):

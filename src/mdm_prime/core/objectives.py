@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mdm_prime.core.bases import grid_sizes
 from mdm_prime.core.chunks import Group, Terms, in_chunks
 from mdm_prime.core.marginals import digit_losses
 from mdm_prime.core.subtokens import Subtokenizer
@@ -79,11 +80,6 @@ def consistent(y: Tensor, base: int, vocab_size: int) -> Tensor:
         agrees = (digit == torch.arange(size, device=y.device)) | (digit == base)
         allowed = (allowed.unsqueeze(-1) & agrees.unsqueeze(-2)).flatten(1)
     return allowed[:, :vocab_size]
-
-
-def grid_sizes(base: int, num_subtokens: int, vocab_size: int) -> list[int]:
-    """(1, ..., 1, a, b, ..., b): the smallest grid of ell axes that holds V codes; their digits from a on are all 0."""
-    return [min(base, -(-vocab_size // base**place)) for place in range(num_subtokens - 1, -1, -1)]
 
 
 def true_token_loss(log_probs: Tensor, x: Tensor) -> Tensor:

@@ -13,10 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mdm_prime.core.bases import grid_sizes
 from mdm_prime.core.subtokens import Subtokenizer
 
-# Logits that a group has to spare, since it takes some 50 calls of its own: more on a device that computes faster.
-WORTH, WORTH_ELSEWHERE = {"cpu": 2**18}, 2**23
+# Logits that a group has to spare, since it takes some 100 calls of its own: more on a device that computes faster.
+WORTH, WORTH_ELSEWHERE = {"cpu": 2**18}, 2**24  # measured; a guess
 
 
 class Positions(NamedTuple):
@@ -51,21 +52,26 @@ def fewest(subtokenizer: Subtokenizer, device: str) -> int:
     return -(-WORTH.get(device, WORTH_ELSEWHERE) // spared)
 
 
-def places_in_order(num_subtokens: int) -> list[int]:
-    """A position with several visible sub-tokens is with those that share the first in this order.
+def places_in_order(subtokenizer: Subtokenizer) -> list[int]:
+    """Where sub-tokens can differ; a position with several visible ones is with those that share the first of these.
 
     The tokens with a digit at the last place, or at the first, are evenly spaced rows of the head.
     """
-    return [num_subtokens - 1, *range(num_subtokens - 1)]
+    sizes = grid_sizes(subtokenizer.base, subtokenizer.num_subtokens, subtokenizer.vocab_size)
+    *others, last = (place for place, size in enumerate(sizes) if size > 1)
+    return [last, *others]
 
 
 def by_visible_digit(everything: Positions, subtokenizer: Subtokenizer) -> list[Positions]:
-    """Groups of positions that show a digit, where they are worth it, and the others. It waits for a GPU once."""
+    """Groups of positions that show a digit, where they are worth it, and the others.
+
+    Finding them waits for a GPU once.
+    """
     states, base, num_subtokens = everything.states, subtokenizer.base, subtokenizer.num_subtokens
     least = fewest(subtokenizer, states.device.type)
     if len(states) < least:
         return [everything]
-    places = torch.tensor(places_in_order(num_subtokens), device=states.device)
+    places = torch.tensor(places_in_order(subtokenizer), device=states.device)
     shown = states[:, places] != subtokenizer.mask_id
     place = places[shown.int().argmax(-1)]
     digit = states.gather(1, place[:, None]).squeeze(1)

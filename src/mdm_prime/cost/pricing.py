@@ -70,14 +70,14 @@ def device_of(compute: Compute) -> torch.device:
 def price(compute: Compute, job: Job) -> Priced:
     """All that a run takes, whatever is done of it."""
     device = device_of(compute)
-    traced = _traced(job, on_gpu=compute.device == "cuda" or device.type == "cuda")
+    traced = _traced(job, compute, on_gpu=compute.device == "cuda" or device.type == "cuda")
     machine = _machine(device)
     parts = work(job.task, job.run, traced, job.heldout)
     seconds = [_seconds(job, part, machine, device) for part in parts]
     return Priced(traced, parts, seconds, machine, _STARTED)
 
 
-def _traced(job: Job, *, on_gpu: bool) -> Traced:
+def _traced(job: Job, compute: Compute, *, on_gpu: bool) -> Traced:
     """What `trace` counts, once for runs that differ in their data or for how long they are trained."""
     run = job.run
     precision = run.training.precision
@@ -85,7 +85,9 @@ def _traced(job: Job, *, on_gpu: bool) -> Traced:
     training = run.training.model_copy(update={"steps": 1, "warmup_steps": 0})
     key = (run.network, run.shape, run.model, run.carry_over, training, bfloat16, job.task.devices)
     if key not in _TRACED:
-        _TRACED[key] = trace(run, bfloat16=bfloat16, devices=job.task.devices)
+        _TRACED[key] = trace(
+            run, bfloat16=bfloat16, devices=job.task.devices, device="cpu" if compute.device == "cpu" else "cuda"
+        )
     return _TRACED[key]
 
 

@@ -9,6 +9,7 @@ less than what is computed.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -54,13 +55,12 @@ class Traced(NamedTuple):
     memory: int
 
 
-def trace(run: Run, *, bfloat16: bool, devices: int = 1) -> Traced:
-    """Counts a step of a run's training as one of `devices` takes it; with `bfloat16` by autocast, as on a GPU."""
+def trace(run: Run, *, bfloat16: bool, devices: int = 1, device: str = "cpu") -> Traced:
+    """Counts a step of a run's training as one of `devices` of a type takes it; with `bfloat16` by autocast."""
     own = -(-run.training.batch_size // devices)  # of the batch
     size = min(own, run.training.micro_batch_size or own)
     kept = size < own or devices > 1  # gradients that are there before a pass
-    few = max(1, 2 * chunks.KEPT_LOGITS // (run.length * run.vocab_size))  # sequences of which not all logits are kept
-    rows, share = 1, asked(run, size, "cuda" if bfloat16 else "cpu")  # of a sequence in a step, of its length
+    rows, share = 1, asked(run, size, device)  # of a sequence in a step, of its length
     with FakeTensorMode():
         network = run.build()
         if run.training.objective in HALVES:
@@ -69,14 +69,11 @@ def trace(run: Run, *, bfloat16: bool, devices: int = 1) -> Traced:
             else:
                 rows = 2
         parameters = sum(parameter.numel() for parameter in network.parameters())
-        if size <= 2 * few:
-            step = _pass(network, run, size, bfloat16=bfloat16, kept=kept)
-            peak = step.peak
-        else:  # each further chunk is the same, and the rest grows evenly
-            less, step = (_pass(network, run, count, bfloat16=bfloat16, kept=kept) for count in (few, 2 * few))
-            peak = less.peak + (step.peak - less.peak) * (size - few) // few
+        logits_of_all = rows * run.length * run.vocab_size  # of a sequence
+        step, peak = _largest(network, run, size, share / rows, logits_of_all, bfloat16=bfloat16, kept=kept)
         body, logits = _evaluated(network.eval(), run)
-    counted, computed = (_computed(number * run.length * run.vocab_size) for number in (step.size, size * share))
+    counted = _computed(step.size * logits_of_all)
+    computed = _computed(size * share / rows * logits_of_all)
     unasked = run.model.masks_a_step * run.length * (rows * counted - share * computed) * logits
     return Traced(
         parameters=parameters,
@@ -85,6 +82,32 @@ def trace(run: Run, *, bfloat16: bool, devices: int = 1) -> Traced:
         training=step.flops / step.size - unasked,
         memory=parameters * (IN_TRAINING - GRADIENT) + peak,
     )
+
+
+def _largest(
+    network: nn.Module, run: Run, size: int, share: float, logits_of_all: int, *, bfloat16: bool, kept: bool
+) -> tuple[_Pass, int]:
+    """A pass of `size` sequences or fewer, and the most bytes of one of `size` that computes the share of its logits.
+
+    The rest of a pass grows evenly with its sequences. Of the logits either all are kept or a chunk is there, and all
+    that are kept may be more.
+    """
+
+    def told(count: int) -> _Pass:
+        return _pass(network, run, count, bfloat16=bfloat16, kept=kept)
+
+    few = max(1, 2 * chunks.KEPT_LOGITS // logits_of_all)  # sequences of which not all logits are kept
+    if size <= 2 * few:
+        step = told(size)
+        peak = step.peak
+    else:
+        less, step = told(few), told(2 * few)
+        peak = less.peak + (step.peak - less.peak) * (size - few) // few
+    some = math.ceil(share * size)
+    if some * logits_of_all <= chunks.KEPT_LOGITS < size * logits_of_all:
+        growth = (told(2 * few).peak - told(few).peak) // few
+        peak = max(peak, told(some).peak + growth * (size - some))
+    return step, peak
 
 
 def _computed(logits: float) -> int:
@@ -103,28 +126,25 @@ def asked(run: Run, size: int, device: str) -> float:
         return 2.0 if halves else 1.0
     u = (torch.arange(TIMES, dtype=torch.float64) + 0.5) / TIMES
     t = run.training.t_min + (1 - run.training.t_min) * u
-    masked = schedule_of(run).mask_probability(t)
-    both = (masked, 1 - masked) if halves else (masked,)
-    return sum(float((_some(p, run) - _spared(p, run, size, device)).mean()) for p in both)
+    masked, whole = schedule_of(run).mask_probability(t), t > run.training.whole_tokens_above
+    parts = [masked, 1 - masked] if halves else [masked]
+    share = sum(float(torch.where(whole, part, 1 - (1 - part) ** run.num_subtokens).mean()) for part in parts)
+    if run.carry_over:
+        subtokenizer = Subtokenizer(run.vocab_size, run.num_subtokens)
+        shown = torch.stack([torch.where(whole, 0.0, _shown(part, subtokenizer)).mean(-1) for part in parts]).sum(0)
+        worth = size * run.length * shown / subtokenizer.base >= fewest(subtokenizer, device)
+        share -= float((shown * worth).sum()) * (1 - 1 / subtokenizer.base)
+    return share
 
 
-def _some(masked: Tensor, run: Run) -> Tensor:
-    """The probability that a position has a masked sub-token, where each is masked with the probability `masked`."""
-    return 1 - (1 - masked) ** run.num_subtokens
+def _shown(masked: Tensor, subtokenizer: Subtokenizer) -> Tensor:
+    """By place and time, the probability that a position shows its digit first of all; see core.visible_digits.
 
-
-def _spared(masked: Tensor, run: Run, size: int, device: str) -> Tensor:
-    """The share of logits that positions do without since they show a digit; see core.visible_digits."""
-    spared, subtokenizer = torch.zeros_like(masked), Subtokenizer(run.vocab_size, run.num_subtokens)
-    if not run.carry_over:
-        return spared
-    for number, _ in enumerate(places_in_order(run.num_subtokens)):
-        shown = masked**number * (1 - masked)  # the first to be visible
-        if number == 0:
-            shown = shown * (1 - (1 - masked) ** (run.num_subtokens - 1))  # and some other is not
-        enough = size * run.length * shown.mean() / subtokenizer.base >= fewest(subtokenizer, device)
-        spared += shown * (1 - 1 / subtokenizer.base) * enough
-    return spared
+    `masked` are the probabilities of a sub-token at each time; some other sub-token has to be masked.
+    """
+    first = torch.stack([masked**number * (1 - masked) for number, _ in enumerate(places_in_order(subtokenizer))])
+    first[0] *= 1 - (1 - masked) ** (subtokenizer.num_subtokens - 1)
+    return first
 
 
 def _one_by_one(run: Run) -> Run:

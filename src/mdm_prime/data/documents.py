@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from mdm_prime.data import pydocs
 from mdm_prime.errors import UserError
@@ -26,13 +26,17 @@ class HubText(Section):
     path: str  # hub name, or a folder or file on this machine
     name: str | None = None
     split: str = "train"
-    heldout_split: str | None = None  # whose documents are held out as they are; null: heldout_fraction of split's
+    # Whose documents are held out as they are; null: heldout_fraction of split's.
+    heldout_split: Annotated[str, Field(min_length=1)] | None = None
     text_column: str = "text"
 
     @model_validator(mode="after")
     def _another_split(self) -> HubText:
-        if self.heldout_split == self.split:
-            raise ValueError(f"heldout_split: is {self.heldout_split}, which is trained on; give another one, or null")
+        if self.heldout_split and (shared := _shared(self.split, self.heldout_split)):
+            raise ValueError(
+                f"heldout_split: is {self.heldout_split}, but {', '.join(sorted(shared))} is trained on; give another "
+                "one, or null"
+            )
         if self.heldout_split and Path(self.path).is_file():
             raise ValueError(f"heldout_split: {self.path} is one file without splits; give a folder, or null")
         return self
@@ -43,6 +47,14 @@ class HubText(Section):
         if self.heldout_split is None:
             return None
         return self.model_copy(update={"split": self.heldout_split, "heldout_split": None})
+
+
+def _shared(split: str, other: str) -> set[str]:
+    """What two splits such as `train+validation` both name; slices such as `train[:90%]` of both may be different."""
+    named = [[part.strip().partition("[")[::2] for part in given.split("+")] for given in (split, other)]
+    return {
+        name for name, part in named[0] for same, other_part in named[1] if name == same and not (part and other_part)
+    }
 
 
 @dataclass(frozen=True)
@@ -110,7 +122,7 @@ def _hub_corpus(hub: HubText, key: str) -> Corpus:
             for batch in rows.iter(batch_size=ROWS):
                 if hub.text_column not in batch:
                     raise UserError(
-                        f"{key}.hub.text_column: {hub.path} has no column {hub.text_column!r}; "
+                        f"{key}.hub.text_column: {hub.path}, split {hub.split}, has no column {hub.text_column!r}; "
                         f"allowed: {', '.join(batch)}"
                     )
                 for text in batch[hub.text_column]:

@@ -65,10 +65,12 @@ class TextData(DataSection):
         The corpus is read two to four times and not held in memory, the embedded one apart.
         """
         arrays.start(output)
+        own_split = self.hub is not None and self.hub.heldout is not None
+        another = "heldout_split" if own_split else "heldout_fraction"
         try:
             found = self._documents(key)
         except ValueError as error:
-            raise UserError(f"{key}: {error}") from None
+            raise UserError(f"{key}{'.hub' if own_split else ''}: {error}") from None
         if self.tokenizer in (None, tokenizer.CHARACTERS):
             training_texts = (document.text for document in found.read() if not document.is_heldout)
             made = tokenizer.train_tokenizer if self.tokenizer is None else tokenizer.character_tokenizer
@@ -88,14 +90,14 @@ class TextData(DataSection):
                         raise UserError(
                             f"{key}.tokenizer: is {self.tokenizer}; the held-out text has "
                             f"{tokenizer.missing(encoder, text)!r}, which the training text has not; give more text, "
-                            "another heldout_fraction or seed, or null"
+                            f"another {another}, or null"
                         )
                     (heldout if is_heldout else train).append(tokens)
             for name, writer in (("training", train), ("held-out", heldout)):
                 if writer.sequences == 0:
                     raise UserError(
                         f"{key}: the {name} documents have {writer.tokens} tokens, less than one sequence of length "
-                        f"{self.length}; give more text, a smaller length or another heldout_fraction"
+                        f"{self.length}; give more text, a smaller length or another {another}"
                     )
         arrays.save_meta(
             output,

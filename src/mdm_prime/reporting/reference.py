@@ -24,14 +24,15 @@ from mdm_prime.results.tables import TableFile
 FEWEST = 4  # degrees of freedom: a spread over fewer seeds says too little of what other networks would give
 SPREADS = 8.0  # allowed: two networks differ by sqrt(2) of them; the rest is for few seeds and hundreds of numbers
 FLOOR = 0.25  # share of the declared tolerance that is allowed however alike the seeds are
+TEXTS = "text_perplexity"  # the table whose json file says what the texts are
 DECIDED = 4.0  # margin of a verdict, in uncertainties, from which on it is compared; it changes at 2
 
 
 class Compared(NamedTuple):
-    """Lines for a reader: what differs, and what was left out because it is too close to call."""
+    """Lines for a reader: what differs, and what was left out, because it is too close to call or of other data."""
 
     differences: list[str]
-    too_close: list[str]
+    left_out: list[str]
 
 
 def compare(reference: Path, root: Path) -> Compared:
@@ -42,7 +43,8 @@ def compare(reference: Path, root: Path) -> Compared:
     names = [name for name in declared.tables() if layout.table_files(reference, name)[0].is_file()]
     if not names:
         raise UserError(f"{reference}/tables: holds no table to compare with; copy the tables of a run there")
-    compared = Compared([], [])
+    others = dict(_other_texts(reference, root))
+    compared = Compared([], list(others.values()))
     for name in names:
         fresh = layout.table_files(root, name)[0]
         if not fresh.is_file():
@@ -53,10 +55,30 @@ def compare(reference: Path, root: Path) -> Compared:
             line = f"{name}.csv: scale {scales[1]!r} cannot be compared with the reference's {scales[0]!r}"
             compared.differences.append(line)
             continue
-        more = compare_rows(name, read_csv(layout.table_files(reference, name)[0]), read_csv(fresh))
+        old, new = (
+            [row for row in read_csv(path) if _task(row) not in others]
+            for path in (layout.table_files(reference, name)[0], fresh)
+        )
+        more = compare_rows(name, old, new)
         compared.differences.extend(more.differences)
-        compared.too_close.extend(more.too_close)
+        compared.left_out.extend(more.left_out)
     return compared
+
+
+def _other_texts(reference: Path, root: Path) -> Iterator[tuple[str, str]]:
+    """Tasks whose text is not the reference's, as that of another Python's documentation is, each with a line."""
+    old, new = (_file(folder, TEXTS) for folder in (reference, root))
+    if old is None or new is None:
+        return
+    tasks = [(file.model_extra or {}).get("tasks", {}) for file in (old, new)]
+    for task in tasks[0]:
+        if task in tasks[1] and tasks[0][task]["sha256"] != tasks[1][task]["sha256"]:
+            ours, theirs = (_text(found[task]["corpus"]) for found in reversed(tasks))
+            yield task, f"task {task}: verdicts only are compared: its text is {ours}; the reference's {theirs}"
+
+
+def _text(corpus: dict[str, Any]) -> str:
+    return f"{corpus['name']}, {corpus['bytes']:,} bytes, read by Python {corpus['python']}"
 
 
 def compare_rows(name: str, reference: list[Row], fresh: list[Row]) -> Compared:
@@ -67,16 +89,16 @@ def compare_rows(name: str, reference: list[Row], fresh: list[Row]) -> Compared:
     old, new = ({row_name(name, row): row for row in rows} for rows in (reference, fresh))
     lines = [f"{name}.csv: {key}: row is missing" for key in old if key not in new]
     lines += [f"{name}.csv: {key}: row is not in the reference" for key in new if key not in old]
-    too_close = []
+    left_out = []
     declared_columns = [column for column in declared.table(name).columns if column.name in columns[0]]
     for key in (key for key in old if key in new):
         for column in declared_columns:
             difference = _difference(column, old[key], new[key], name, reference)
             if difference and column.decided_by and not _decided(column.decided_by, old[key], new[key]):
-                too_close.append(f"{name}.csv: {key}: not compared, too close: {difference}")
+                left_out.append(f"{name}.csv: {key}: not compared, too close: {difference}")
             elif difference:
                 lines.append(f"{name}.csv: {key}: {difference}")
-    return Compared(lines, too_close)
+    return Compared(lines, left_out)
 
 
 def row_name(name: str, row: Row) -> str:
@@ -163,5 +185,10 @@ def _is_number(value: Any) -> bool:
 
 def _scale(folder: Path, name: str) -> str | None:
     """The scale in a table's json file; None without that file."""
+    file = _file(folder, name)
+    return None if file is None else file.scale
+
+
+def _file(folder: Path, name: str) -> TableFile | None:
     path = layout.table_files(folder, name)[3]
-    return TableFile.read(path).scale if path.is_file() else None
+    return TableFile.read(path) if path.is_file() else None

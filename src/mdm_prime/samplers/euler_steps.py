@@ -28,10 +28,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mdm_prime.core.bases import grid_sizes
 from mdm_prime.core.completion import completable, smallest_completion
 from mdm_prime.core.draws import draw_tokens
 from mdm_prime.core.noise import ExampleNoise
-from mdm_prime.core.objectives import Denoiser, consistent, grid_sizes
+from mdm_prime.core.objectives import Denoiser, consistent
 from mdm_prime.core.rows import of_rows
 from mdm_prime.core.samples import SamplerInput, Samples
 from mdm_prime.core.schedules import Schedule
