@@ -11,6 +11,7 @@ import functools
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 PACKAGE = "mdm_prime"
 CANNOT_CHANGE_A_NUMBER = {  # module or package -> why a change of it runs nothing again
@@ -30,6 +31,13 @@ CANNOT_CHANGE_A_NUMBER = {  # module or package -> why a change of it runs nothi
 }
 
 
+class Module(NamedTuple):
+    """What is read of a module: the names of those of the package that it imports, and its hash."""
+
+    imported: list[str]
+    digest: str
+
+
 class Source:
     """The modules of a folder with the package; what has been read is kept, so make another one after a change."""
 
@@ -39,8 +47,7 @@ class Source:
             ".".join([PACKAGE, *path.relative_to(folder).with_suffix("").parts]).removesuffix(".__init__"): path
             for path in sorted(folder.rglob("*.py"))
         }
-        self.imported = functools.cache(self._imported)
-        self.tree_hash = functools.cache(self._tree_hash)
+        self.read = functools.cache(self._read)
 
     def closure(self, roots: Iterable[str]) -> list[str]:
         """Names of the modules that these import, directly or not, themselves included; PACKAGE.* names all of one.
@@ -53,12 +60,12 @@ class Source:
             name = waiting.pop()
             if name not in found and not is_left_out(name):
                 found.add(name)
-                waiting += self.imported(name)
+                waiting += self.read(name).imported
         return sorted(found)
 
     def digest(self, roots: Iterable[str]) -> str:
         """Hash of the closure of these modules: 16 hexadecimal digits."""
-        hashes = [f"{name} {self.tree_hash(name)}" for name in self.closure(roots)]
+        hashes = [f"{name} {self.read(name).digest}" for name in self.closure(roots)]
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:16]
 
     def _named(self, root: str) -> list[str]:
@@ -68,13 +75,18 @@ class Source:
             raise ValueError(f"no module {package} in {self.folder}")
         return names
 
-    def _imported(self, name: str) -> list[str]:
+    def _read(self, name: str) -> Module:
+        path = self.modules[name]
+        tree = ast.parse(path.read_text(encoding="utf-8"), path)
+        return Module(self._imported(name, tree), self._digest(path, tree))
+
+    def _imported(self, name: str, tree: ast.Module) -> list[str]:
         """Modules of the package that a module imports, in functions too, and the packages that it lies in."""
         path = self.modules[name]
         parts = name.split(".")
         found = {".".join(parts[:count]) for count in range(1, len(parts))}
         package = parts if path.name == "__init__.py" else parts[:-1]
-        for node in _running(self._tree(name)):
+        for node in _running(tree):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -83,17 +95,13 @@ class Source:
                 found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
         return sorted(found & self.modules.keys())
 
-    def _tree_hash(self, name: str) -> str:
-        path = self.modules[name]
-        digest = hashlib.sha256(ast.unparse(_without_docstrings(self._tree(name))).encode())
+    def _digest(self, path: Path, tree: ast.Module) -> str:
+        digest = hashlib.sha256(ast.unparse(_without_docstrings(tree)).encode())
         if path.name == "__init__.py":
             for file in sorted(path.parent.iterdir()):
                 if file.is_file() and file.suffix not in (".py", ".pyc", ".typed"):
                     digest.update(f"\n{file.name}\n".encode() + file.read_bytes())
         return digest.hexdigest()
-
-    def _tree(self, name: str) -> ast.Module:
-        return ast.parse(self.modules[name].read_text(encoding="utf-8"), self.modules[name])
 
 
 def is_left_out(name: str) -> bool:
@@ -103,10 +111,13 @@ def is_left_out(name: str) -> bool:
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:
     """Every node below this one, but for what only a type checker reads."""
-    only_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    for inner in node.orelse if only_types and isinstance(node, ast.If) else ast.iter_child_nodes(node):
-        yield inner
-        yield from _running(inner)
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        only_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        inner = node.orelse if only_types and isinstance(node, ast.If) else list(ast.iter_child_nodes(node))
+        yield from inner
+        waiting += inner
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

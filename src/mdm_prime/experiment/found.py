@@ -48,10 +48,11 @@ def module(package: str, name: str) -> ModuleType:
         ) from None
 
 
-def kinds(*packages: str) -> dict[str, str]:
+@cache
+def kinds(*packages: str) -> Mapping[str, str]:
     """The dotted module that declares each kind, in the order of packages and files. Raises UserError for a kind twice.
 
-    Nothing is imported.
+    Nothing is imported. The files are looked for once in a process, since every variant of every task asks.
     """
     found: dict[str, str] = {}
     for package in packages:
@@ -66,7 +67,8 @@ def kinds(*packages: str) -> dict[str, str]:
     return found
 
 
-def sections(base: type[B], *packages: str) -> dict[str, type[B]]:
+@cache
+def sections(base: type[B], *packages: str) -> Mapping[str, type[B]]:
     """The subclass of `base` that declares each kind, imported from the packages' files."""
     found: dict[str, type[B]] = {}
     for kind, dotted in kinds(*packages).items():
@@ -102,6 +104,7 @@ class OneOf:
         )
 
 
+@cache
 def _folder(package: str) -> Path:
     """Of a package below mdm_prime, without importing it."""
     return Path(__file__).parents[1].joinpath(*package.split(".")[1:])

@@ -105,7 +105,7 @@ class ModelSection(Section):
         return type(self).__module__.rpartition(".")[0]
 
 
-def kinds() -> dict[str, type[ModelSection]]:
+def kinds() -> Mapping[str, type[ModelSection]]:
     """Every model, by its kind."""
     return found.sections(ModelSection, *PACKAGES)
 
