@@ -77,31 +77,30 @@ class Source:
 
     def _read(self, name: str) -> Module:
         path = self.modules[name]
-        tree = ast.parse(path.read_text(encoding="utf-8"), path)
-        return Module(self._imported(name, tree), self._digest(path, tree))
-
-    def _imported(self, name: str, tree: ast.Module) -> list[str]:
-        """Modules of the package that a module imports, in functions too, and the packages that it lies in."""
-        path = self.modules[name]
-        parts = name.split(".")
-        found = {".".join(parts[:count]) for count in range(1, len(parts))}
-        package = parts if path.name == "__init__.py" else parts[:-1]
-        for node in _running(tree):
-            if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                above = package[: len(package) - node.level + 1] if node.level else []
-                base = ".".join([*above, *([node.module] if node.module else [])])
-                found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-        return sorted(found & self.modules.keys())
-
-    def _digest(self, path: Path, tree: ast.Module) -> str:
-        digest = hashlib.sha256(ast.unparse(_without_docstrings(tree)).encode())
-        if path.name == "__init__.py":
+        is_package = path.name == "__init__.py"
+        named, code = _parsed(path.read_bytes(), tuple(name.split(".")), is_package)
+        digest = hashlib.sha256(code)
+        if is_package:
             for file in sorted(path.parent.iterdir()):
                 if file.is_file() and file.suffix not in (".py", ".pyc", ".typed"):
                     digest.update(f"\n{file.name}\n".encode() + file.read_bytes())
-        return digest.hexdigest()
+        return Module(sorted(named & self.modules.keys()), digest.hexdigest())
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(content: bytes, name: tuple[str, ...], is_package: bool) -> tuple[frozenset[str], bytes]:
+    """What a module names in imports, in functions too, with the packages that it lies in; its code, no docstrings."""
+    tree = ast.parse(content)
+    named = {".".join(name[:count]) for count in range(1, len(name))}
+    package = name if is_package else name[:-1]
+    for statement in _statements(tree):
+        if isinstance(statement, ast.Import):
+            named |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom):
+            above = package[: len(package) - statement.level + 1] if statement.level else ()
+            base = ".".join([*above, *([statement.module] if statement.module else [])])
+            named |= {base, *(f"{base}.{alias.name}" for alias in statement.names)}
+    return frozenset(named), ast.unparse(_without_docstrings(tree)).encode()
 
 
 def is_left_out(name: str) -> bool:
@@ -109,19 +108,23 @@ def is_left_out(name: str) -> bool:
     return any(name == left or name.startswith(f"{left}.") for left in CANNOT_CHANGE_A_NUMBER)
 
 
-def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node below this one, but for what only a type checker reads."""
-    waiting = [node]
+def _statements(within: ast.AST, *, of_types: bool = False) -> Iterator[ast.AST]:
+    """Every statement within one; by default without those that only a type checker reads."""
+    waiting = [within]
     while waiting:
         node = waiting.pop()
-        only_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        inner = node.orelse if only_types and isinstance(node, ast.If) else list(ast.iter_child_nodes(node))
-        yield from inner
-        waiting += inner
+        yield node
+        blocks = ["body", "orelse", "finalbody", "handlers", "cases"]
+        if not of_types and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            blocks = ["orelse"]
+        for block in blocks:
+            inner = getattr(node, block, [])
+            if isinstance(inner, list):  # a lambda's or a conditional expression's is none
+                waiting += inner
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
+    for node in _statements(tree, of_types=True):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if (

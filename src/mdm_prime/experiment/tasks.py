@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -32,7 +32,7 @@ _NETWORK: TypeAdapter[NetworkSection] = TypeAdapter(Network)
 class Variant(Section):
     """One model of a task; `training` and `network` override single values of the task's."""
 
-    model: Model = Field(default_factory=partial(model_kinds.of, "masked"))
+    model: Model = Field(default_factory=functools.partial(model_kinds.of, "masked"))
     num_subtokens: PositiveInt | None = None  # null: the number in the name, such as l4 or l4-bound; without one 1
     carry_over: bool = True
     seeds: Seeds | None = None  # null: the task's
@@ -241,6 +241,16 @@ class Task(Section):
 
     def run(self, task: str, name: str, seed: int) -> Run:
         """The run of a variant and a seed; `task` is this task's name."""
+        if (task, name, seed) not in self._runs:
+            self._runs[task, name, seed] = self._run(task, name, seed)
+        return self._runs[task, name, seed]
+
+    @functools.cached_property
+    def _runs(self) -> dict[tuple[str, str, int], Run]:
+        """Those made so far: the table of stages asks for each some twenty times. A copy of a task would share them."""
+        return {}
+
+    def _run(self, task: str, name: str, seed: int) -> Run:
         variant = self.variant(name)
         return Run(
             task=task,
