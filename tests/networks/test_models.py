@@ -7,8 +7,8 @@ from mdm_prime.core.keyed import set_keys
 from mdm_prime.experiment.shape import Shape
 from mdm_prime.networks.dit import DiTNetwork
 from mdm_prime.networks.mlp import MLPNetwork
-from mdm_prime.networks.modules.dit import DiT
-from mdm_prime.networks.modules.layers import SubtokenEmbedding, SummedEmbedding
+from mdm_prime.networks.modules.dit import Block, DiT
+from mdm_prime.networks.modules.layers import SubtokenEmbedding, SummedEmbedding, rotary_angles
 from mdm_prime.networks.modules.mlp import MLP
 
 TOLERANCE = {"rtol": 0.0, "atol": 1e-5}
@@ -60,6 +60,24 @@ def test_transformer_is_that_of_the_paper(ell, time_conditioning):
     logits = network(y, t, everywhere(y)).view(2, 12, 64)
     torch.testing.assert_close(logits, values["logits_at_0"], **TOLERANCE)
     assert logits.std() > 0.1
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_one_modulation_of_all_positions_computes_what_one_for_each_does(causal):
+    """Output and every gradient, though the one is part of the weights and the other multiplies each position."""
+    torch.manual_seed(0)
+    block = Block(width=12, heads=2, conditioning_width=5, dropout=0.0, causal=causal).double()
+    for parameter in block.parameters():
+        nn.init.normal_(parameter)
+    h, conditioning = torch.randn(3, 7, 12).double(), torch.randn(5).double()
+    angles = tuple(part.double() for part in rotary_angles(7, 6, h.device))
+    inputs = [h.requires_grad_(), conditioning.requires_grad_(), *block.parameters()]
+    found = []
+    for shape in ((5,), (1, 1, 5), (3, 7, 5)):
+        out = block(h, angles, conditioning.expand(shape))
+        found.append([out, *torch.autograd.grad(out.sin().sum(), inputs)])
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], rtol=1e-8, atol=1e-8)
 
 
 @torch.no_grad()

@@ -107,7 +107,7 @@ class BlockDiT(DiT):
             h = block(h, angles, conditioning, visible, recall)
         if cache is not None:
             cache.length += known
-        if conditioning.shape[1] > 1:
+        if conditioning.ndim > 1 and conditioning.shape[1] > 1:
             conditioning = conditioning[:, known:]
         return self.answer(h[:, known:], conditioning, where, hidden)
 
@@ -116,10 +116,12 @@ class BlockDiT(DiT):
         return Cache()
 
     def _conditioning(self, t: Tensor, known: int, noised: int) -> Tensor:
-        """(B, 1, C) where all positions have one time, else (B, known + noised, C): that of a clean one is 0."""
+        """As a layer of the DiT has it: of times (B, known + noised), that of a clean position 0; see dit.Block."""
+        if not self.time_conditioning:
+            return self.conditioning(t.new_zeros(1))[0]
         times = t.view(len(t), -1)
-        if not self.time_conditioning or (known == 0 and times.shape[1] == 1):
-            return self.conditioning(times[:, 0] * self.time_conditioning)[:, None]
+        if known == 0 and times.shape[1] == 1:
+            return self.conditioning(times[:, 0])[:, None]
         times = times.repeat_interleave(noised // times.shape[1], 1)
         times = torch.cat([times.new_zeros(len(t), known), times], 1)
         return self.conditioning(times.flatten()).view(*times.shape, -1)

@@ -7,13 +7,21 @@ positions, no biases in attention, GELU feed-forward of four times the width (Pe
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdm_prime.core.keyed import Dropout
-from mdm_prime.networks.modules.layers import EMBEDDINGS, Angles, TimeEmbedding, rotary_angles, rotate
+from mdm_prime.networks.modules.layers import (
+    EMBEDDINGS,
+    Angles,
+    TimeEmbedding,
+    gated,
+    modulated,
+    rotary_angles,
+    rotate,
+)
 
 Recall = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # adds to keys and values those of earlier positions
 
@@ -48,7 +56,7 @@ class Block(nn.Module):
         Args:
             h: (B, L, width).
             angles: of the positions, each (L, head_width) or one for each row, (B, 1, L, head_width).
-            conditioning: (B, 1 or L, conditioning_width).
+            conditioning: (conditioning_width,) of all positions, or (B, 1 or L, conditioning_width).
             visible: the mask of attention, bool that broadcasts to (B, heads, L, K): which of K keys a position sees;
                 None: all, or as `causal` says.
             recall: turns keys and values (B, heads, L, head_width) into those of K positions; None: into themselves.
@@ -58,9 +66,10 @@ class Block(nn.Module):
             (B, L, width).
         """
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(conditioning).chunk(6, -1)
-        attended = self._attend(self.norm1(h) * (1 + scale1) + shift1, angles, visible, recall, source)
-        h = h + gate1 * self.dropout1(attended)
-        out: Tensor = h + gate2 * self.dropout2(self.mlp(self.norm2(h) * (1 + scale2) + shift2))
+        attended = self._attend(modulated(self.norm1, h, shift1, scale1), angles, visible, recall, source)
+        h = h + self.dropout1(gated(self.attn_out, attended, gate1))
+        inner = self.mlp[:-1](modulated(self.norm2, h, shift2, scale2))
+        out: Tensor = h + self.dropout2(gated(cast(nn.Linear, self.mlp[-1]), inner, gate2))
         return out
 
     def _attend(
@@ -72,19 +81,18 @@ class Block(nn.Module):
         source: tuple[Tensor, Angles] | None,
     ) -> Tensor:
         if source is None:
-            q, k, v = self.attn_qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-            angles_of_keys = angles
+            qkv = self.attn_qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            (q, k), v = rotate(qkv[:2], angles), qkv[2].contiguous()  # so that for the gradient qkv is not kept
         else:
             states, angles_of_keys = source
             of_queries, of_the_rest = self.attn_qkv.weight.split([h.shape[-1], 2 * h.shape[-1]])
-            q = F.linear(h, of_queries).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            q = rotate(F.linear(h, of_queries).unflatten(-1, (self.heads, -1)).transpose(1, 2), angles)
             k, v = F.linear(states, of_the_rest).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, angles), rotate(k, angles_of_keys)
+            k = rotate(k, angles_of_keys)
         if recall is not None:
             k, v = recall(k, v)
         h = F.scaled_dot_product_attention(q, k, v, attn_mask=visible, is_causal=self.causal)
-        attended: Tensor = self.attn_out(h.transpose(1, 2).flatten(-2))
-        return attended
+        return h.transpose(1, 2).flatten(-2)
 
 
 class DiT(nn.Module):
@@ -140,7 +148,7 @@ class DiT(nn.Module):
         """
         if y.shape[1] > self.length:
             raise ValueError(f"a sequence of {y.shape[1]} tokens; the network is for at most {self.length}")
-        conditioning = self.conditioning(t if self.time_conditioning else torch.zeros_like(t))[:, None]
+        conditioning = self.conditioning(t)[:, None] if self.time_conditioning else self.conditioning(t.new_zeros(1))[0]
         angles = rotary_angles(y.shape[1], self.head_width, y.device)
         h = self.embedding(y)
         for block in self.blocks:
@@ -152,9 +160,9 @@ class DiT(nn.Module):
         return F.silu(self.time_embedding(t))
 
     def answer(self, h: Tensor, conditioning: Tensor, where: Tensor, hidden: bool) -> Tensor:
-        """See `forward`, for what the last block makes, (B, L, width), and its conditioning (B, 1 or L, C)."""
+        """See `forward`, for what the last block makes, (B, L, width), and its conditioning, as a block has it."""
         shift, scale = self.modulation(conditioning).chunk(2, -1)
-        h = (self.norm(h) * (1 + scale) + shift)[where]
+        h = modulated(self.norm, h, shift, scale)[where]
         out: Tensor = h if hidden else self.head(h)
         return out
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Angles = tuple[Tensor, Tensor]  # cosines and sines of positions, (L, head_width) or what broadcasts to the features
@@ -68,17 +69,39 @@ class TimeEmbedding(nn.Module):
 
 
 def rotary_angles(length: int, head_width: int, device: torch.device) -> Angles:
-    """Cosines and sines (L, head_width) of rotary position embeddings (RoFormer, arXiv 2104.09864, equation 34)."""
+    """Cosines and sines (L, head_width) of rotary position embeddings (RoFormer, arXiv 2104.09864, equation 34).
+
+    Sines of the first half are negated: there the other member of a pair is subtracted.
+    """
     frequencies = 1 / 10000 ** (torch.arange(0, head_width, 2, device=device).float() / head_width)
-    angles = torch.outer(torch.arange(length, device=device).float(), frequencies).repeat(1, 2)
-    return angles.cos(), angles.sin()
+    angles = torch.outer(torch.arange(length, device=device).float(), frequencies)
+    return angles.cos().repeat(1, 2), torch.cat([-angles.sin(), angles.sin()], -1)
 
 
 def rotate(features: Tensor, angles: Angles) -> Tensor:
     """Rotates (..., L, head_width) by its positions; the two halves of the width are the pairs' members."""
-    first, second = features.chunk(2, -1)
     cos, sin = (part.to(features.dtype) for part in angles)
-    return features * cos + torch.cat([-second, first], -1) * sin
+    return torch.addcmul(features * cos, features.roll(features.shape[-1] // 2, -1), sin)
+
+
+def modulated(norm: nn.LayerNorm, h: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Adaptive layer normalisation, norm(h) (1 + scale) + shift, of h (B, L, width) by what broadcasts to it.
+
+    One modulation of all positions, (width,), is weight and bias of the norm: that reads h once, and keeps nothing but
+    h for the gradient.
+    """
+    if shift.ndim > 1:
+        normed: Tensor = norm(h)
+        return normed * (1 + scale) + shift
+    return F.layer_norm(h, norm.normalized_shape, norm.weight * (1 + scale), shift, norm.eps)
+
+
+def gated(layer: nn.Linear, h: Tensor, gate: Tensor) -> Tensor:
+    """A layer's output times what broadcasts to it; a gate of all positions, (width,), multiplies the weights."""
+    if gate.ndim > 1:
+        out: Tensor = layer(h)
+        return gate * out
+    return F.linear(h, gate[:, None] * layer.weight, None if layer.bias is None else gate * layer.bias)
 
 
 def sinusoids(length: int, width: int, device: torch.device) -> Tensor:

@@ -31,6 +31,7 @@ from mdm_prime.networks.modules.layers import (
     Angles,
     SubtokenEmbedding,
     TimeEmbedding,
+    modulated,
     rotary_angles,
     rotate,
     sinusoids,
@@ -131,7 +132,7 @@ class Partition(nn.Module):
         length = y.shape[1]
         if length > self.length:
             raise ValueError(f"a sequence of {length} tokens; the network is for at most {self.length}")
-        conditioning = F.silu(self.time_embedding(y.new_zeros(1, dtype=self.head.weight.dtype)))[:, None]
+        conditioning = F.silu(self.time_embedding(y.new_zeros(1, dtype=self.head.weight.dtype)))[0]
         y = F.pad(y, (0, 0, 1, 0), value=self.mask_id)  # before the first position: see above
         visible = F.pad((y[:, 1:] != self.mask_id).any(-1), (1, 0), value=True)
 
@@ -151,7 +152,7 @@ class Partition(nn.Module):
         for block in self.blocks[self.swap_at + 1 :]:
             h = block(h, angles, conditioning, seen, source=source)
         shift, scale = self.modulation(conditioning).chunk(2, -1)
-        h = (self.norm(h) * (1 + scale) + shift)[wanted]
+        h = modulated(self.norm, h, shift, scale)[wanted]
         out: Tensor = h if hidden else self.head(h)
         return out
 
