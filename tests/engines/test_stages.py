@@ -257,7 +257,7 @@ def test_dvc_has_the_runs_one_by_one_where_a_variant_has_its_own_seeds() -> None
     train = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]["train_text"]
     runs = [(run["model"], run["seed"]) for run in train["matrix"]["run"]]
     assert runs == [(run.variant, run.seed) for run in default.runs("text")]
-    assert {model: [name for name, _ in runs].count(model) for model in ("l6", "l4")} == {"l6": 2, "l4": 3}
+    assert {model: [name for name, _ in runs].count(model) for model in ("l9", "l4")} == {"l9": 2, "l4": 3}
     assert train["cmd"].endswith("train text/${item.run.model}/seed${item.run.seed}")
     assert all("${item.run.model}" in path for path in train["outs"] if isinstance(path, str))
 

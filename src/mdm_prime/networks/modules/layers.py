@@ -93,6 +93,7 @@ def modulated(norm: nn.LayerNorm, h: Tensor, shift: Tensor, scale: Tensor) -> Te
     if shift.ndim > 1:
         normed: Tensor = norm(h)
         return normed * (1 + scale) + shift
+    shift = shift.to(norm.weight.dtype)  # from bfloat16, where a linear layer has made it in mixed precision
     return F.layer_norm(h, norm.normalized_shape, norm.weight * (1 + scale), shift, norm.eps)
 
 
