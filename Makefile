@@ -51,7 +51,7 @@ lock: | $(UV)  ## Pin the newest versions that pyproject.toml allows and the loc
 # ---- results --------------------------------------------------------------------------------------------------------
 
 .PHONY: tables
-tables: setup  ## Every table and figure at the default scale (about 23 minutes on 2 cores)
+tables: setup  ## Every table and figure at the default scale (about 20 minutes on 2 cores)
 	snakemake --cores all results/tables/
 
 .PHONY: figures
