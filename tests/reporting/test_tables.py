@@ -185,8 +185,8 @@ def test_an_l_that_the_paper_has_not_stays_empty(tmp_path) -> None:
     tree = make_tree(
         tmp_path,
         {
-            "text.models": ["l9"],
-            "text.network.width": 144,
+            "text.models": ["l5"],
+            "text.network.width": 150,
             "text.seeds": [3],
         },
     )
