@@ -14,8 +14,15 @@ import attack
 from mdm_prime.engines.made import Made
 from mdm_prime.results.base import Result
 from mdm_prime.results.made import Record
+from project_copy import NOBODYS_RUN
 
 pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture(autouse=True)
+def _of_nobodys_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in NOBODYS_RUN.items():
+        monkeypatch.setenv(name, value)
 
 
 def ends(kind: Callable[[Path], attack.Attack], folder: Path, count: int) -> Iterator[tuple[str, str]]:
