@@ -118,9 +118,7 @@ def _statements(within: ast.AST, *, of_types: bool = False) -> Iterator[ast.AST]
         if not of_types and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             blocks = ["orelse"]
         for block in blocks:
-            inner = getattr(node, block, [])
-            if isinstance(inner, list):  # a lambda's or a conditional expression's is none
-                waiting += inner
+            waiting += getattr(node, block, [])
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
